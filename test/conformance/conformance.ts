@@ -1,0 +1,15 @@
+/**
+ * The conformance suite: what a user relies on, checked unchanged on every runtime. It imports the library by its name,
+ * as a user does, and nothing else but what lies in this folder.
+ */
+
+import { coreCases } from './core-cases.ts';
+import { type Case, type Report, runCases as runHere } from './harness.ts';
+
+/** All cases, in the order in which they run. */
+export const cases: readonly Case[] = [...coreCases];
+
+/** Runs all cases here and tells how they went. `runtime` is the name to report. */
+export function runConformance(runtime: string): Promise<Report> {
+  return runHere(runtime, cases);
+}

@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join, normalize, sep } from 'node:path';
+
+const PAGE = `<!doctype html>
+<title>fanpipe</title>
+<script type="importmap">{ "imports": { "fanpipe": "/dist/index.js" } }</script>
+<script type="module">
+  try {
+    const { runConformance } = await import('/conformance/conformance.js');
+    globalThis.report = await runConformance('chromium');
+  } catch (error) {
+    globalThis.report = { crashed: String(error?.stack ?? error) };
+  }
+</script>
+`;
+
+/** Serves the page and, below it, the two folders that it imports from. Isolated, or there is no SharedArrayBuffer. */
+function serve(root) {
+  const folders = {
+    '/dist/': join(root, 'packages', 'fanpipe', 'dist') + sep,
+    '/conformance/': join(root, '.cache', 'conformance') + sep,
+  };
+  const server = createServer(async (request, response) => {
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    if (pathname === '/') return response.setHeader('Content-Type', 'text/html').end(PAGE);
+    try {
+      const mount = Object.keys(folders).find((each) => pathname.startsWith(each));
+      const file = normalize(join(folders[mount], pathname.slice(mount.length)));
+      if (!file.startsWith(folders[mount]) || !file.endsWith('.js')) throw new Error('outside');
+      return response.setHeader('Content-Type', 'text/javascript').end(await readFile(file));
+    } catch {
+      return response.writeHead(404).end();
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
+
+/** Opens the page in a headless Chromium and returns the report, with what the page wrote to its console on a crash. */
+export async function runInChromium(driver, executablePath, root, timeout) {
+  const server = await serve(root);
+  let browser;
+  try {
+    browser = await driver.launch({
+      executablePath,
+      timeout,
+      // Offline as far as it can be: the page needs localhost alone.
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+    const page = await browser.newPage();
+    const log = [];
+    page.on('console', (message) => log.push(message.text()));
+    page.on('pageerror', (error) => log.push(String(error)));
+    await page.goto(`http://127.0.0.1:${server.address().port}/`, { timeout });
+    try {
+      await page.waitForFunction(() => globalThis.report !== undefined, undefined, { timeout });
+    } catch (error) {
+      throw new Error(`${error.message}\n${log.join('\n')}`);
+    }
+    const report = await page.evaluate(() => globalThis.report);
+    if (report.crashed !== undefined) throw new Error(`${report.crashed}\n${log.join('\n')}`);
+    return report;
+  } finally {
+    await browser?.close();
+    server.closeAllConnections();
+    server.close();
+  }
+}
