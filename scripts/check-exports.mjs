@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+/**
+ * Packs the library as npm would publish it and checks that tarball: what it holds, publint, "are the types wrong", and
+ * that it works in a project of its own, where nothing of this repository can help it: every entry can be imported, and
+ * its declarations compile without this repository's options.
+ *
+ * Prints one line per check; the exit code is 1 if any failed.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const library = join(root, 'packages', 'fanpipe');
+const modules = join(root, 'node_modules');
+// Outside the repository, so that no module is found further up.
+const work = mkdtempSync(join(tmpdir(), 'fanpipe-exports-'));
+process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
+let failures = 0;
+
+function report(name, problem) {
+  console.log(problem === undefined ? `ok      ${name}` : `FAILED  ${name}\n${problem.replace(/^/gm, '        ')}`);
+  if (problem !== undefined) failures++;
+}
+
+/** Runs a command; returns its stdout, or stops with what it said. */
+function run(name, command, args, cwd = work) {
+  const done = spawnSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = `${done.error?.message ?? ''}${done.stdout ?? ''}${done.stderr ?? ''}`.trim();
+  return done.status === 0 ? { stdout: done.stdout } : { problem: `${name} ended with ${done.status}:\n${said}` };
+}
+
+/** The file behind a package's command. */
+function bin(name, command) {
+  const folder = join(modules, name);
+  const { bin: entry } = readJson(join(folder, 'package.json'));
+  return join(folder, typeof entry === 'string' ? entry : entry[command]);
+}
+
+const packed = run('npm pack', 'npm', ['pack', '--json', '--pack-destination', work, library]);
+if (packed.problem !== undefined) {
+  report('npm pack', packed.problem);
+  process.exit(1);
+}
+const [{ filename, files }] = JSON.parse(packed.stdout);
+const tarball = join(work, filename);
+const manifest = readJson(join(library, 'package.json'));
+const entries = Object.keys(manifest.exports).filter((entry) => !entry.endsWith('.json'));
+
+const paths = files.map((file) => file.path);
+const allowed = /^(package\.json|README\.md|LICENSE|dist\/(?!.*\.test\.).*\.(js|d\.ts|js\.map|d\.ts\.map))$/;
+const needed = ['README.md', 'LICENSE'];
+for (const target of Object.values(manifest.exports)) {
+  for (const file of typeof target === 'string' ? [target] : Object.values(target)) needed.push(file.slice(2));
+}
+const strays = paths.filter((path) => !allowed.test(path)).map((path) => `does not belong there: ${path}`);
+const missing = needed.filter((path) => !paths.includes(path)).map((path) => `is missing: ${path}`);
+report(`${paths.length} files in the tarball`, [...strays, ...missing].join('\n') || undefined);
+
+const dependencies = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+report('no dependencies', dependencies.length > 0 ? dependencies.join(', ') : undefined);
+
+report('publint', run('publint', process.execPath, [bin('publint', 'publint'), 'run', tarball, '--strict']).problem);
+const attw = [
+  bin('@arethetypeswrong/cli', 'attw'),
+  tarball,
+  '--profile',
+  'esm-only',
+  '--format',
+  'ascii',
+  '--no-emoji',
+];
+report('are the types wrong', run('attw', process.execPath, attw).problem);
+
+// A project that has nothing but the packed library and, for its `./node`, Node's types.
+const project = join(work, 'project');
+mkdirSync(join(project, 'node_modules', '@types'), { recursive: true });
+const unpacked = run('tar', 'tar', ['-xzf', tarball]);
+if (unpacked.problem !== undefined) {
+  report('unpack', unpacked.problem);
+  process.exit(1);
+}
+renameSync(join(work, 'package'), join(project, 'node_modules', 'fanpipe'));
+for (const types of ['@types/node', 'undici-types']) {
+  symlinkSync(join(modules, types), join(project, 'node_modules', types), 'junction');
+}
+writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }));
+
+for (const entry of entries) {
+  const specifier = manifest.name + entry.slice(1);
+  const script = `const names = Object.keys(await import(${JSON.stringify(specifier)}));
+if (names.length === 0) throw new Error('exports nothing');
+console.log(names.length);`;
+  const { problem, stdout } = run('node', process.execPath, ['--input-type=module', '--eval', script], project);
+  report(`import ${specifier}${stdout === undefined ? '' : ` (${stdout.trim()} names)`}`, problem);
+}
+
+const compiler = bin('typescript', 'tsc');
+for (const entry of entries) {
+  const specifier = manifest.name + entry.slice(1);
+  const file = join(project, `uses${entry.slice(1).replace('/', '-')}.ts`);
+  writeFileSync(
+    file,
+    `import * as library from '${specifier}';\nexport const names: string[] = Object.keys(library);\n`,
+  );
+  for (const [module, moduleResolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    const args = ['--noEmit', '--strict', '--target', 'es2022', '--module', module];
+    args.push(
+      '--moduleResolution',
+      moduleResolution,
+      '--lib',
+      'es2022,esnext.disposable,dom,dom.iterable,dom.asynciterable',
+    );
+    // Without skipLibCheck the declarations themselves are checked. The main entry must not need Node's types.
+    args.push('--types', entry === './node' ? 'node' : '', '--skipLibCheck', 'false', file);
+    const { problem } = run('tsc', process.execPath, [compiler, '--ignoreConfig', ...args], project);
+    report(`types of ${specifier} (${moduleResolution})`, problem);
+  }
+}
+process.exitCode = failures > 0 ? 1 : 0;
