@@ -7,7 +7,7 @@ import { coreCases } from './core-cases.ts';
 import { type Case, type Report, runCases as runHere } from './harness.ts';
 
 /** All cases, in the order in which they run. */
-export const cases: readonly Case[] = [...coreCases];
+export const cases: readonly Case[] = [...coreCases, ...limitCases, ...typedCases, ...webCases, ...monitorCases];
 
 /** Runs all cases here and tells how they went. `runtime` is the name to report. */
 export function runConformance(runtime: string): Promise<Report> {

@@ -1,0 +1,12 @@
+import { describe, test } from 'vitest';
+import { cases } from './conformance.ts';
+
+// vitest itself fails the run on an unhandled rejection, so its own runner takes the place of the harness.
+describe('conformance on the running Node', () => {
+  for (const { title, run, need } of cases) {
+    test(title, async (context) => {
+      if (need?.present === false) context.skip(`this runtime has no ${need.name}`);
+      await run();
+    });
+  }
+});
