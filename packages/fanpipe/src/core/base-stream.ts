@@ -1,0 +1,130 @@
+import { IteratorTakenError } from '../errors.ts';
+import { StalledReadMonitor, type StalledReadMonitorOptions } from '../monitor/index.ts';
+import type { Cursor } from './cursor.ts';
+
+/** The cursor of a stream, for the other files of the package. */
+export let cursorOf: <T>(stream: BaseStream<T>) => Cursor<T>;
+
+/**
+ * Takes the one iterator of a stream, for the other files of the package.
+ *
+ * @throws IteratorTakenError if it is taken
+ */
+export let takeCursor: <T>(stream: BaseStream<T>, asked: string) => Cursor<T>;
+
+/**
+ * What a stream of bytes and one of values have in common: one reader's view of what a writer writes.
+ *
+ * A stream has one iterator. `for await`, `batches()`, a collector, `readable()` and `stalledMonitor()` each take it, and
+ * a second one is refused with an `IteratorTakenError`; `read()` may be mixed in. Leaving the loop, `cancel()`, or the
+ * stream's signal detaches this stream alone.
+ */
+export abstract class BaseStream<T> implements AsyncIterable<T> {
+  readonly #cursor: Cursor<T>;
+  #taken = false;
+
+  static {
+    cursorOf = (stream) => stream.#cursor;
+    takeCursor = (stream, asked) => stream.#take(asked);
+  }
+
+  /** @internal Streams are opened with `writer.stream()`. */
+  constructor(cursor: Cursor<T>) {
+    this.#cursor = cursor;
+  }
+
+  /** Offset of the next byte (typed: record) this stream will read. Frozen once it is detached. */
+  get position(): number {
+    return this.#cursor.position;
+  }
+
+  /** How much is waiting to be read, in bytes (typed: items, or what `size` counts). Frozen once it is detached. */
+  get lag(): number {
+    return this.#cursor.lag;
+  }
+
+  /** How much this stream can no longer get, exactly, in the same unit. Frozen once it is detached. */
+  get missed(): number {
+    return this.#cursor.missed;
+  }
+
+  /**
+   * Detaches this stream alone and frees what only it held. Reads that wait settle at once as ended; a collector that
+   * is under way rejects with a `CancelledError` whose cause is `reason`. Nothing happens on a detached stream.
+   */
+  cancel(reason?: unknown): void {
+    this.#cursor.cancel(reason);
+  }
+
+  /**
+   * The iterator: one chunk (typed: value) per write. Several `next()` may be outstanding and settle in order. It
+   * completes if the writer closed, and rejects with the writer's reason if it failed.
+   *
+   * @throws IteratorTakenError if the iterator is taken
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+    return this.#take('for await');
+  }
+
+  /**
+   * All that is waiting, at each step: one wake-up for a burst of writes. Neighbouring chunks of bytes may be merged. The
+   * array is shared with other streams: do not change it.
+   *
+   * @throws IteratorTakenError if the iterator is taken
+   */
+  batches(): AsyncIterableIterator<readonly T[], undefined> {
+    return new BatchIterator(this.#take('batches()'));
+  }
+
+  /**
+   * A monitor over this stream, which tells a silent writer from a reader that does not ask.
+   *
+   * @throws IteratorTakenError if the iterator is taken
+   */
+  stalledMonitor(options?: StalledReadMonitorOptions): StalledReadMonitor<T> {
+    return new StalledReadMonitor<T>(this.#take('stalledMonitor()'), options);
+  }
+
+  #take(asked: string): Cursor<T> {
+    if (this.#taken) throw new IteratorTakenError(asked);
+    this.#taken = true;
+    return this.#cursor;
+  }
+}
+
+class BatchIterator<T> implements AsyncIterableIterator<readonly T[], undefined> {
+  readonly #cursor: Cursor<T>;
+
+  constructor(cursor: Cursor<T>) {
+    this.#cursor = cursor;
+  }
+
+  next(): Promise<IteratorResult<readonly T[], undefined>> {
+    return this.#cursor.nextBatch();
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    return this.#cursor.return();
+  }
+
+  throw(reason: unknown): Promise<never> {
+    return this.#cursor.throw(reason);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+// `await using stream = writer.stream()` where the runtime has the symbols.
+for (const symbol of [Symbol.dispose, Symbol.asyncDispose] as (symbol | undefined)[]) {
+  if (symbol === undefined) continue;
+  Object.defineProperty(BaseStream.prototype, symbol, {
+    value(this: BaseStream<unknown>): Promise<void> | void {
+      this.cancel();
+      if (symbol === Symbol.asyncDispose) return Promise.resolve();
+    },
+    configurable: true,
+    writable: true,
+  });
+}

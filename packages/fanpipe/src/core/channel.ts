@@ -1,0 +1,406 @@
+import { OffsetOverflowError } from '../errors.ts';
+import { ChunkNode, collectChunks } from './chunk-node.ts';
+import type { Cursor } from './cursor.ts';
+import { History } from './history.ts';
+import { OverflowHeap } from './overflow-heap.ts';
+import { ParkingLot } from './parking-lot.ts';
+import { BlockSeat, type BoundedSeat, type DropOldestSeat } from './policies.ts';
+import type { Ending, Seat } from './seat.ts';
+import { Waits } from './waits.ts';
+
+/** State of a writer. */
+export type WriterState = 'open' | 'closed' | 'failed';
+
+/** A `flush` that waits until `pending` streams have passed `node`. */
+interface Flush<T> {
+  readonly id: number;
+  readonly node: ChunkNode<T>;
+  readonly target: number;
+  pending: number;
+  readonly done: () => void;
+}
+
+/**
+ * What a writer and its streams share: the list of chunks, the tail, and who waits.
+ *
+ * ```text
+ *            history.head                     tail
+ *                 │                            │
+ *   (collected) [ ][ ][ ][ ][ ][ ][ ][ ][ ][ ][ ]
+ *                    ▲           ▲             ▲ ▲
+ *                    │           │             │ └ parked cursors: in a lot, woken by the next write
+ *                    │           └ plain cursor: a pointer, known to nobody but its reader
+ *                    └ bounded seat: in a heap by the offset at which it overflows
+ * ```
+ *
+ * Only the channel changes its state. It runs no user code: what a reader or a callback does happens in a later
+ * microtask, so it may be called from anywhere, a reader's loop included. It knows neither clock, timer nor console.
+ *
+ * Holds at every moment, for every attached stream:
+ * `origin ≤ position ≤ position + lag ≤ tail`, and delivered + missed + lag = tail − start.
+ */
+export class Channel<T> {
+  /** The empty node that the next write fills; its `start` is the tail. */
+  tail: ChunkNode<T>;
+  /** Offset at which the channel began. */
+  readonly origin: number;
+  /** Whether a value is whole or not at all (typed), or may be cut anywhere (bytes). */
+  readonly wholeRecords: boolean;
+  readonly replay: number;
+  state: WriterState = 'open';
+  /** What the writer failed with. */
+  reason: unknown = undefined;
+  /** Attached streams. */
+  streamCount = 0;
+  /** Waits for room, for the blocking streams. */
+  readonly room: Waits = new Waits();
+  /** Told once, in the order of their coming, when the writer ends. */
+  readonly endWatchers: Set<() => void> = new Set();
+
+  readonly #history: History<T>;
+  /** Of the attached streams, how many have a lag of 0. */
+  #caughtUp = 0;
+  readonly #parked: ParkingLot<T> = new ParkingLot();
+  readonly #parkedForBatches: ParkingLot<T> = new ParkingLot();
+  #batchWakeScheduled = false;
+  /** The batch that was made last, for other readers at the same place. */
+  #batchFrom: ChunkNode<T> | null = null;
+  #batchTo: ChunkNode<T> | null = null;
+  #batch: IteratorYieldResult<readonly T[]> | null = null;
+  #batchPromise: Promise<IteratorYieldResult<readonly T[]>> | null = null;
+  readonly #blockHeap: OverflowHeap<T> = new OverflowHeap();
+  readonly #otherHeap: OverflowHeap<T> = new OverflowHeap();
+  /** No bounded stream overflows before the tail passes this offset. */
+  #alarm = Number.POSITIVE_INFINITY;
+  #blockingCount = 0;
+  readonly #behind: Set<DropOldestSeat<T>> = new Set();
+  #flushes: Flush<T>[] = [];
+  #lastFlushId = 0;
+  /** A flush waits at the tail, so the fast path must stop there also when it is filled. */
+  #tailGuarded = false;
+  /** The next tail at which a stream that is behind may have missed what a flush waits for. */
+  #slideAt = Number.POSITIVE_INFINITY;
+
+  constructor(origin: number, replay: number, wholeRecords: boolean) {
+    this.origin = origin;
+    this.replay = replay;
+    this.wholeRecords = wholeRecords;
+    this.tail = new ChunkNode<T>(origin);
+    this.#history = new History(replay, this.tail);
+  }
+
+  // ---- writing
+
+  /** Refuses a size that would take the tail past the largest offset. */
+  checkRoom(size: number): void {
+    if (size > Number.MAX_SAFE_INTEGER - this.tail.start) throw new OffsetOverflowError(this.tail.start, size);
+  }
+
+  /** Appends one chunk without waking anyone; `settle` must follow. */
+  append(data: T | ArrayBuffer, at: number, size: number): void {
+    const node = this.tail;
+    const tail = new ChunkNode<T>(node.start + size);
+    node.data = data;
+    node.at = at;
+    node.next = tail;
+    if (this.#tailGuarded) this.#tailGuarded = false;
+    else node.open = tail;
+    this.tail = tail;
+    if (this.#history.active) this.#history.appended(node, tail);
+  }
+
+  /** Serves who waits, then lets the policies act. `first` is the first node that was appended. */
+  settle(first: ChunkNode<T>): void {
+    this.#caughtUp = 0;
+    if (this.#parked.count !== 0) this.#parked.drain(wakeWithChunk, first);
+    if (this.#parkedForBatches.count !== 0) this.#scheduleBatchWake();
+    const tail = this.tail.start;
+    if (tail > this.#alarm) this.#overflow();
+    if (tail >= this.#slideAt) this.#slide();
+  }
+
+  /** Ends the channel: readers get what is there, then the end or the reason. False if it had ended. */
+  end(state: 'closed' | 'failed', reason: unknown): boolean {
+    if (this.state !== 'open') return false;
+    this.state = state;
+    this.reason = reason;
+    this.#parked.drain(settleParked, undefined);
+    this.#parkedForBatches.drain(settleParked, undefined);
+    const watchers = [...this.endWatchers];
+    this.endWatchers.clear();
+    for (const watcher of watchers) watcher();
+    return true;
+  }
+
+  /** Whether a blocking stream is over its mark. */
+  get isBlocked(): boolean {
+    return this.#blockingCount > 0;
+  }
+
+  /** How much may be written before a blocking stream is over its mark; Infinity without one. */
+  get desiredSize(): number {
+    if (this.#blockingCount > 0) return 0;
+    while (this.#blockHeap.refreshTop()) {}
+    const { top } = this.#blockHeap;
+    return top === undefined ? Number.POSITIVE_INFINITY : Math.max(0, top.overflowAt - this.tail.start);
+  }
+
+  // ---- opening and leaving
+
+  /** Oldest offset that can be replayed; the tail when nothing is. */
+  get head(): number {
+    const { tail } = this;
+    if (this.replay === 0) return tail.start;
+    const oldest = Math.max(this.origin, tail.start - this.replay);
+    return this.recordFrom(oldest);
+  }
+
+  /** `offset`, or in a channel of records the first border at or after it. */
+  recordFrom(offset: number): number {
+    if (!this.wholeRecords) return offset;
+    const node = this.#history.find(offset, this.tail);
+    return node.start >= offset || node.next === null ? node.start : node.next.start;
+  }
+
+  /** The node that holds a retained offset. */
+  nodeAt(offset: number): ChunkNode<T> {
+    return this.#history.find(offset, this.tail);
+  }
+
+  /** Counts a stream that is opened at `node`. */
+  joined(node: ChunkNode<T>): void {
+    this.streamCount++;
+    if (node === this.tail) this.#caughtUp++;
+  }
+
+  /** Whether a stream opened at `offset` would pass a flush that must not wait for it. */
+  isBehindFlush(offset: number): boolean {
+    return this.#flushes.some((flush) => flush.target > offset);
+  }
+
+  /** Id of the last flush that was called. */
+  get lastFlushId(): number {
+    return this.#lastFlushId;
+  }
+
+  /** A plain cursor has read the last chunk of an ended channel. */
+  leftAtEnd(): void {
+    this.streamCount--;
+    this.#caughtUp--;
+  }
+
+  /** Detaches a stream, whatever its state, and frees what only it held. */
+  detach(seat: Seat<T>, ending: Ending): void {
+    if (seat.ending !== null) return;
+    seat.withdraw();
+    seat.freeze(ending);
+    this.streamCount--;
+    if (seat.countedAt === this.tail.start) this.#caughtUp--;
+    else this.#passFlushes(seat.position, Number.POSITIVE_INFINITY, seat.since);
+    const { parked } = seat;
+    if (parked !== null) this.unpark(parked);
+  }
+
+  // ---- reading
+
+  /** A plain cursor has come to a node where the fast path stops. */
+  arrived(node: ChunkNode<T>): void {
+    if (node === this.tail) this.#caughtUp++;
+    if (this.#flushes.length !== 0) {
+      for (const flush of [...this.#flushes]) if (flush.node === node) this.#flushPassed(flush);
+    }
+  }
+
+  /** A seat has moved, by reading or by missing. */
+  moved(seat: Seat<T>, from: number, to: number): void {
+    if (to === this.tail.start && seat.countedAt !== to) {
+      seat.countedAt = to;
+      this.#caughtUp++;
+    }
+    if (this.#flushes.length !== 0) this.#passFlushes(from, to, seat.since);
+  }
+
+  /** All that waits for a plain cursor at `node`, which then stands at the tail. One array for all at the same place. */
+  takeBatch(node: ChunkNode<T>): IteratorYieldResult<readonly T[]> {
+    const { tail } = this;
+    this.#caughtUp++;
+    if (this.#flushes.length !== 0) this.#passFlushes(node.start, tail.start, -1);
+    if (this.#batchFrom === node && this.#batchTo === tail) {
+      return this.#batch as IteratorYieldResult<readonly T[]>;
+    }
+    // The cache pins its chunks, so it lives no longer than the readers that are about to run.
+    if (this.#batchFrom === null) queueMicrotask(this.#forgetBatch);
+    this.#batchFrom = node;
+    this.#batchTo = tail;
+    this.#batchPromise = null;
+    this.#batch = { value: collectChunks(node, 0, tail), done: false };
+    return this.#batch;
+  }
+
+  /** The same as a resolved promise, shared too. */
+  takeBatchPromise(node: ChunkNode<T>): Promise<IteratorYieldResult<readonly T[]>> {
+    const batch = this.takeBatch(node);
+    return (this.#batchPromise ??= Promise.resolve(batch));
+  }
+
+  readonly #forgetBatch = (): void => {
+    this.#batchFrom = null;
+    this.#batchTo = null;
+    this.#batch = null;
+    this.#batchPromise = null;
+  };
+
+  /** A cursor waits for the next write. */
+  park(cursor: Cursor<T>): void {
+    this.#lotOf(cursor).add(cursor);
+  }
+
+  /** A cursor waits no longer. */
+  unpark(cursor: Cursor<T>): void {
+    if (cursor.slot >= 0) this.#lotOf(cursor).remove(cursor);
+  }
+
+  #lotOf(cursor: Cursor<T>): ParkingLot<T> {
+    // A reader that waits is served its first chunk within the write, so that no policy acts on it. Only a plain one
+    // may wait for the end of the burst, since nothing can happen to it.
+    return cursor.batching && cursor.seat === null ? this.#parkedForBatches : this.#parked;
+  }
+
+  #scheduleBatchWake(): void {
+    if (this.#batchWakeScheduled) return;
+    this.#batchWakeScheduled = true;
+    queueMicrotask(this.#wakeBatches);
+  }
+
+  readonly #wakeBatches = (): void => {
+    this.#batchWakeScheduled = false;
+    this.#parkedForBatches.drain(settleParked, undefined);
+  };
+
+  // ---- policies
+
+  /** The heap that watches a seat. */
+  overflows(seat: BoundedSeat<T>): OverflowHeap<T> {
+    return seat instanceof BlockSeat ? this.#blockHeap : this.#otherHeap;
+  }
+
+  /** Puts a seat that is within its mark under the watch of its heap. */
+  watch(seat: BoundedSeat<T>): void {
+    this.overflows(seat).push(seat);
+    if (seat.overflowAt < this.#alarm) this.#alarm = seat.overflowAt;
+  }
+
+  #overflow(): void {
+    this.#alarm = Math.min(this.#overflowIn(this.#blockHeap), this.#overflowIn(this.#otherHeap));
+  }
+
+  #overflowIn(heap: OverflowHeap<T>): number {
+    for (;;) {
+      const seat = heap.top;
+      if (seat === undefined) return Number.POSITIVE_INFINITY;
+      if (seat.overflowAt >= this.tail.start) return seat.overflowAt;
+      if (heap.refreshTop()) continue;
+      heap.remove(seat);
+      seat.exceeded();
+    }
+  }
+
+  /** A blocking stream went over its mark. */
+  blocked(): void {
+    this.#blockingCount++;
+  }
+
+  /** A blocking stream is within its mark again, or gone. */
+  unblocked(): void {
+    if (--this.#blockingCount === 0) this.room.resolveAll();
+  }
+
+  holdWindow(mark: number, node: ChunkNode<T>): void {
+    this.#history.hold(mark, node, this.tail);
+  }
+
+  releaseWindow(mark: number): void {
+    this.#history.release(mark, this.tail);
+  }
+
+  /** Offset of the first byte of the newest `mark` bytes; records that do not fit whole are not counted in. */
+  windowStart(mark: number): number {
+    return this.recordFrom(this.tail.start - mark);
+  }
+
+  /** A `drop-oldest` stream has let go of its node. */
+  fellBehind(seat: DropOldestSeat<T>): void {
+    this.#behind.add(seat);
+    for (const flush of this.#flushes) this.#slideAt = Math.min(this.#slideAt, flush.target + seat.highWaterMark);
+  }
+
+  /** It has a node again, or is gone. */
+  caughtWindow(seat: DropOldestSeat<T>): void {
+    this.#behind.delete(seat);
+  }
+
+  // ---- flushing
+
+  /** Whether a flush is under way. */
+  get flushing(): boolean {
+    return this.#flushes.length !== 0;
+  }
+
+  /** Calls `done` when all attached streams have read, or missed, what was written so far; returns how to give up. */
+  flush(done: () => void): () => void {
+    for (const seat of this.#behind) seat.slide();
+    const pending = this.streamCount - this.#caughtUp;
+    if (pending === 0) {
+      done();
+      return () => {};
+    }
+    const flush: Flush<T> = { id: ++this.#lastFlushId, node: this.tail, target: this.tail.start, pending, done };
+    this.#flushes.push(flush);
+    this.#tailGuarded = true;
+    this.#planSlide();
+    return () => this.#forgetFlush(flush);
+  }
+
+  #passFlushes(from: number, to: number, since: number): void {
+    for (const flush of [...this.#flushes]) {
+      if (flush.id > since && from < flush.target && to >= flush.target) this.#flushPassed(flush);
+    }
+  }
+
+  #flushPassed(flush: Flush<T>): void {
+    if (--flush.pending > 0) return;
+    this.#forgetFlush(flush);
+    flush.done();
+  }
+
+  #forgetFlush(flush: Flush<T>): void {
+    this.#flushes = this.#flushes.filter((other) => other !== flush);
+    if (this.#flushes.some((other) => other.node === flush.node)) return;
+    if (flush.node === this.tail) this.#tailGuarded = false;
+    else flush.node.open = flush.node.next;
+  }
+
+  #slide(): void {
+    for (const seat of [...this.#behind]) seat.slide();
+    this.#planSlide();
+  }
+
+  #planSlide(): void {
+    this.#slideAt = Number.POSITIVE_INFINITY;
+    for (const flush of this.#flushes) {
+      for (const seat of this.#behind) {
+        if (seat.position < flush.target) {
+          this.#slideAt = Math.min(this.#slideAt, flush.target + seat.highWaterMark);
+        }
+      }
+    }
+  }
+}
+
+function wakeWithChunk<T>(cursor: Cursor<T>, first: ChunkNode<T>): void {
+  cursor.wake(first);
+}
+
+function settleParked<T>(cursor: Cursor<T>): void {
+  cursor.settleParked();
+}

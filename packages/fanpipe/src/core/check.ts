@@ -1,0 +1,22 @@
+import { InvalidArgumentError } from '../errors.ts';
+
+/** Refuses what is no whole number from 0. */
+export function checkAmount(argument: string, value: unknown): void {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidArgumentError(argument, value, 'a whole number from 0');
+  }
+}
+
+/** Refuses what is no AbortSignal. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined) return;
+  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return;
+  throw new InvalidArgumentError('signal', signal, 'an AbortSignal');
+}
+
+/** Refuses what is no function, where there is something. */
+export function checkCallback(argument: string, callback: unknown): void {
+  if (callback !== undefined && typeof callback !== 'function') {
+    throw new InvalidArgumentError(argument, callback, 'a function');
+  }
+}

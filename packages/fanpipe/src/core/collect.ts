@@ -1,0 +1,44 @@
+import { CancelledError, LimitExceededError } from '../errors.ts';
+import { checkAmount } from './check.ts';
+import type { Cursor } from './cursor.ts';
+
+/** How much a collector may take. */
+export interface CollectOptions {
+  /**
+   * Most that is collected, in bytes (typed: items). Beyond it the collector rejects with a `LimitExceededError` and
+   * the stream is detached. Default: no limit, so give one where the other side is not trusted.
+   */
+  readonly limit?: number | undefined;
+}
+
+/** Refuses a bad limit, before the stream's iterator is taken. */
+export function checkCollectOptions(options: CollectOptions | undefined): void {
+  if (options?.limit !== undefined) checkAmount('limit', options.limit);
+}
+
+/**
+ * Reads `cursor` to its end and hands each batch to `add`, which returns how much it was.
+ *
+ * Rejects with what the stream failed with, with a `CancelledError` if it was cancelled meanwhile (what is there is not
+ * the whole then), and with a `LimitExceededError`.
+ */
+export async function collect<T>(
+  cursor: Cursor<T>,
+  options: CollectOptions | undefined,
+  add: (chunks: readonly T[]) => number,
+): Promise<void> {
+  const limit = options?.limit;
+  let collected = 0;
+  for (;;) {
+    const { value, done } = await cursor.nextBatch();
+    if (done) break;
+    collected += add(value);
+    if (limit !== undefined && collected > limit) {
+      const error = new LimitExceededError(limit);
+      cursor.cancel(error);
+      throw error;
+    }
+  }
+  const { ending } = cursor;
+  if (ending?.kind === 'cancelled') throw new CancelledError(ending.reason);
+}

@@ -1,0 +1,90 @@
+import { InvalidArgumentError } from '../errors.ts';
+import { type BaseWriter, channelOf } from './base-writer.ts';
+
+/** What a writer can be fed from. A Node Readable is an async iterable. */
+export type Source<T> = AsyncIterable<T> | Iterable<T | PromiseLike<T>> | ReadableStream<T> | Response;
+
+/** What is needed of a source to read it to its end, or to leave it. */
+interface SourceReader<T> {
+  next(): Promise<IteratorResult<T, unknown>>;
+  leave(reason: unknown): Promise<unknown>;
+}
+
+/**
+ * Feeds `writer` from `source`: as fast as the blocking streams allow, beginning in a microtask. The end of the source
+ * closes the writer and its error fails it; a writer that ends otherwise leaves the source.
+ *
+ * @throws InvalidArgumentError at once, if `source` is nothing that can be read
+ */
+export function pump<T, V>(source: Source<T>, writer: BaseWriter<V> & { write(value: T): Promise<void> }): void {
+  const reader = openSource(source);
+  const channel = channelOf(writer);
+  const leave = (): void => {
+    // The source is the caller's code, which must not run inside `close` or `fail`.
+    queueMicrotask(() => {
+      reader.leave(channel.reason).catch(() => {});
+    });
+  };
+
+  async function run(): Promise<void> {
+    try {
+      await null;
+      while (channel.state === 'open') {
+        const { value, done } = await reader.next();
+        if (channel.state !== 'open') return;
+        if (done) {
+          channel.endWatchers.delete(leave);
+          writer.close();
+          return;
+        }
+        await writer.write(value);
+      }
+    } catch (error) {
+      // A chunk that was refused fails the writer too, and the source is left; its own error leaves nothing to leave.
+      writer.fail(error);
+    }
+  }
+
+  if (channel.state === 'open') channel.endWatchers.add(leave);
+  else leave();
+  void run();
+}
+
+function openSource<T>(source: Source<T>): SourceReader<T> {
+  if (typeof Response === 'function' && source instanceof Response) {
+    if (source.bodyUsed) throw new InvalidArgumentError('source', source, 'a Response whose body is not read yet');
+    return source.body === null
+      ? readIterable<T>([])
+      : readWebStream(source.body as ReadableStream<unknown> as ReadableStream<T>);
+  }
+  if (typeof ReadableStream === 'function' && source instanceof ReadableStream) {
+    if (source.locked) throw new InvalidArgumentError('source', source, 'a ReadableStream that is not locked');
+    return readWebStream(source);
+  }
+  if (source !== null && (typeof source === 'object' || typeof source === 'function')) {
+    if (Symbol.asyncIterator in source) return readAsyncIterable(source as AsyncIterable<T>);
+    if (Symbol.iterator in source) return readIterable(source as Iterable<T>);
+  }
+  throw new InvalidArgumentError('source', source, 'an iterable, an async iterable, a ReadableStream or a Response');
+}
+
+function readWebStream<T>(source: ReadableStream<T>): SourceReader<T> {
+  const reader = source.getReader();
+  return { next: () => reader.read() as Promise<IteratorResult<T>>, leave: (reason) => reader.cancel(reason) };
+}
+
+function readAsyncIterable<T>(source: AsyncIterable<T>): SourceReader<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  return { next: () => iterator.next(), leave: async () => iterator.return?.() };
+}
+
+function readIterable<T>(source: Iterable<T | PromiseLike<T>>): SourceReader<T> {
+  const iterator = source[Symbol.iterator]();
+  return {
+    next: async () => {
+      const { value, done } = iterator.next();
+      return { value: (await value) as T, done: done === true };
+    },
+    leave: async () => iterator.return?.(),
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * One abort listener per signal, however many streams and waits use it.
+ *
+ * A listener for each would draw a MaxListeners warning at the eleventh stream and cost a closure each. The listener is
+ * removed when the last member leaves, so nothing stays behind on a signal that outlives its streams.
+ */
+
+/** What happens to a member when its signal fires. Must not throw. */
+export interface AbortMember {
+  aborted(reason: unknown): void;
+}
+
+class SignalGroup {
+  readonly #signal: AbortSignal;
+  readonly #members: Set<AbortMember> = new Set();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  add(member: AbortMember): void {
+    this.#members.add(member);
+  }
+
+  remove(member: AbortMember): void {
+    if (this.#members.delete(member) && this.#members.size === 0) this.#disband();
+  }
+
+  readonly #onAbort = (): void => {
+    this.#disband();
+    const members = [...this.#members];
+    this.#members.clear();
+    for (const member of members) member.aborted(this.#signal.reason);
+  };
+
+  #disband(): void {
+    groups.delete(this.#signal);
+    this.#signal.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+const groups: WeakMap<AbortSignal, SignalGroup> = new WeakMap();
+
+/** Calls `member.aborted` once when `signal` fires, unless it left before. The signal must not have fired yet. */
+export function joinSignal(signal: AbortSignal, member: AbortMember): void {
+  let group = groups.get(signal);
+  if (group === undefined) {
+    group = new SignalGroup(signal);
+    groups.set(signal, group);
+  }
+  group.add(member);
+}
+
+/** Undoes {@link joinSignal}; nothing happens if the member is not in. */
+export function leaveSignal(signal: AbortSignal, member: AbortMember): void {
+  groups.get(signal)?.remove(member);
+}

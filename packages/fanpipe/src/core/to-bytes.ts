@@ -1,0 +1,47 @@
+import { DetachedBufferError, InvalidChunkError } from '../errors.ts';
+
+/** What may be written to a writer of bytes. A string is written as UTF-8. */
+export type Chunk = Uint8Array | ArrayBufferView | ArrayBufferLike | string;
+
+/**
+ * A chunk that is no string, as a `Uint8Array` on the same memory.
+ *
+ * @throws InvalidChunkError if it is nothing that holds bytes
+ * @throws DetachedBufferError if its memory was transferred away
+ */
+export function toBytes(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) {
+    if (chunk.byteLength === 0) checkAttached(chunk, chunk.buffer);
+    return chunk;
+  }
+  if (ArrayBuffer.isView(chunk)) {
+    checkAttached(chunk, chunk.buffer);
+    return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  }
+  if (isBuffer(chunk)) {
+    checkAttached(chunk, chunk);
+    return new Uint8Array(chunk);
+  }
+  throw new InvalidChunkError(chunk);
+}
+
+/** Whether a value is of a kind that may be written to a writer of bytes. */
+export function isChunk(value: unknown): value is Chunk {
+  return typeof value === 'string' || ArrayBuffer.isView(value) || isBuffer(value);
+}
+
+// By tag and not by instance, so that buffers of other realms are taken too.
+function isBuffer(value: unknown): value is ArrayBufferLike {
+  const tag = Object.prototype.toString.call(value);
+  return tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
+}
+
+function checkAttached(chunk: unknown, buffer: ArrayBufferLike): void {
+  if (buffer.byteLength > 0) return;
+  try {
+    // Older runtimes have no `detached`; making a view of a detached buffer throws everywhere.
+    new Uint8Array(buffer);
+  } catch {
+    throw new DetachedBufferError(chunk);
+  }
+}
