@@ -1,5 +1,5 @@
 import { IteratorTakenError } from '../errors.ts';
-import { StalledReadMonitor, type StalledReadMonitorOptions } from '../monitor/index.ts';
+import { type MonitorOptions, StalledReadMonitor } from '../monitor/index.ts';
 import type { Cursor } from './cursor.ts';
 
 /** The cursor of a stream, for the other files of the package. */
@@ -81,7 +81,7 @@ export abstract class BaseStream<T> implements AsyncIterable<T> {
    *
    * @throws IteratorTakenError if the iterator is taken
    */
-  stalledMonitor(options?: StalledReadMonitorOptions): StalledReadMonitor<T> {
+  stalledMonitor(options?: MonitorOptions): StalledReadMonitor<T> {
     return new StalledReadMonitor<T>(this.#take('stalledMonitor()'), options);
   }
 
