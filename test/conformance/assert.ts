@@ -24,7 +24,7 @@ export function same(actual: unknown, expected: unknown, what: string): void {
   if (show(actual) !== show(expected)) differ(actual, expected, what);
 }
 
-export function ok(condition: boolean, what: string): void {
+export function ok(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(what);
 }
 

@@ -5,6 +5,10 @@
 
 import { coreCases } from './core-cases.ts';
 import { type Case, type Report, runCases as runHere } from './harness.ts';
+import { limitCases } from './limit-cases.ts';
+import { monitorCases } from './monitor-cases.ts';
+import { typedCases } from './typed-cases.ts';
+import { webCases } from './web-cases.ts';
 
 /** All cases, in the order in which they run. */
 export const cases: readonly Case[] = [...coreCases, ...limitCases, ...typedCases, ...webCases, ...monitorCases];

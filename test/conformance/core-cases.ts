@@ -354,7 +354,7 @@ export const coreCases: readonly Case[] = [
     const next = stream[Symbol.asyncIterator]().next();
     controller.abort(new Error('stop'));
     ok(await isSettled(next), 'settles at once');
-    await next.catch((error: unknown) => equal(error, controller.signal.reason, 'if it rejects, with the reason'));
+    await rejects(next, controller.signal.reason, 'with the reason');
     equal(writer.streamCount, 1, 'streamCount');
     writer.writeSync('on');
     sameText(other.read(), 'on', 'the other stream');
@@ -441,9 +441,9 @@ export const coreCases: readonly Case[] = [
     async () => {
       const writer = new ByteWriter();
       const stream = writer.stream();
-      await stream[Symbol.asyncDispose]();
+      await (stream as unknown as AsyncDisposable)[Symbol.asyncDispose]();
       equal(writer.streamCount, 0, 'the stream has left');
-      await writer[Symbol.asyncDispose]();
+      await (writer as unknown as AsyncDisposable)[Symbol.asyncDispose]();
       ok(writer.state !== 'open', 'the writer has ended');
     },
   ),

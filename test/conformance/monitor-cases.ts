@@ -109,14 +109,14 @@ export const monitorCases: readonly Case[] = [
       .onStall((event) => void kinds.push(event.kind))
       .withTimeout(10);
     const iterator = monitor[Symbol.asyncIterator]();
-    const first = iterator.next();
+    const stalled = rejects(iterator.next(), 'ERR_FANPIPE_STALLED', 'the stall');
     await clock.advance(10);
-    await rejects(first, 'ERR_FANPIPE_STALLED', 'the stall');
+    await stalled;
     same(kinds, ['timeout'], 'told once');
     const reason = new Error('broken');
-    const second = iterator.next();
+    const failed = rejects(iterator.next(), reason, 'the failure');
     writer.fail(reason);
-    await rejects(second, reason, 'the failure');
+    await failed;
     equal(clock.pending, 0, 'no timer is left');
   }),
 

@@ -65,7 +65,7 @@ export const runtimes = {
   chromium: {
     find: findChromium,
     version: ['--version'],
-    absent: [],
+    absent: ['ReadableStream.from'],
     run: async (binary) => {
       const driver = join(prefix, 'node_modules', 'playwright-core', 'index.mjs');
       if (!existsSync(driver)) throw new Error('playwright-core is not installed');

@@ -21,7 +21,8 @@ export function writeWorkerdConfig(root) {
     ...scripts(compiled).map((file) => embed(file, join(compiled, file))),
     '    (name = "fanpipe", esModule = "export * from \'./dist/index.js\';"),',
     ...scripts(dist)
-      .filter((file) => !/node[^/]*\.js$/.test(file))
+      // What only `fanpipe/node` loads imports from Node.
+      .filter((file) => file !== 'node.js' && !file.startsWith('interop/node-'))
       .map((file) => embed(`dist/${file}`, join(dist, file))),
   ];
   const config = join(compiled, 'workerd.capnp');
