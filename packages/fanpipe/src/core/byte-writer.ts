@@ -2,6 +2,7 @@ import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
 import type { Channel } from './channel.ts';
+import { checkIterable } from './check.ts';
 import { openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { SlabAllocator } from './slab-allocator.ts';
@@ -118,7 +119,9 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
     const signal = options?.signal;
     try {
       this.checkOpen(signal);
-      this.#writeAllNow(chunks, options?.copy ?? this.#copy);
+      const list = listOf(chunks);
+      this.checkOpen(undefined);
+      this.#appendAll(list, options?.copy ?? this.#copy);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -128,7 +131,9 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
   /** Several chunks, all or nothing. Otherwise as {@link writeSync}. */
   writevSync(chunks: Iterable<Chunk>, options?: { readonly copy?: boolean | undefined }): boolean {
     if (!this.isWritable) return false;
-    this.#writeAllNow(chunks, options?.copy ?? this.#copy);
+    const list = listOf(chunks);
+    if (!this.isWritable) return false;
+    this.#appendAll(list, options?.copy ?? this.#copy);
     return true;
   }
 
@@ -164,7 +169,7 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
       this.#appendCopied();
     } else {
       const bytes = toBytes(chunk);
-      const size = bytes.byteLength;
+      const size = bytes.length;
       if (size === 0) return;
       channel.checkRoom(size);
       if (copy) {
@@ -177,20 +182,18 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
     channel.settle(first);
   }
 
-  #writeAllNow(chunks: Iterable<Chunk>, copy: boolean): void {
+  #appendAll(chunks: readonly Chunk[], copy: boolean): void {
     // Everything is checked before anything is taken.
     const parts: { bytes: Uint8Array; copy: boolean }[] = [];
     let total = 0;
     for (const chunk of chunks) {
       const isText = typeof chunk === 'string';
       const bytes = isText ? encoder.encode(chunk) : toBytes(chunk);
-      if (bytes.byteLength === 0) continue;
+      if (bytes.length === 0) continue;
       parts.push({ bytes, copy: copy && !isText });
-      total += bytes.byteLength;
+      total += bytes.length;
     }
     if (total === 0) return;
-    // Iterating was the caller's code and may have ended the writer meanwhile.
-    this.checkOpen(undefined);
     const channel = this.#channel;
     channel.checkRoom(total);
     const first = channel.tail;
@@ -199,7 +202,7 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
         this.#slabs.copy(part.bytes);
         this.#appendCopied();
       } else {
-        channel.append(part.bytes, -1, part.bytes.byteLength);
+        channel.append(part.bytes, -1, part.bytes.length);
       }
     }
     channel.settle(first);
@@ -210,4 +213,13 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
     if (slab !== null) this.#channel.append(slab, at, size);
     else this.#channel.append(own as Uint8Array, -1, size);
   }
+}
+
+/**
+ * Iterates to the end before anything is looked at: that is the caller's code, which may end the writer, or transfer away
+ * the memory of a chunk that it has yielded.
+ */
+function listOf(chunks: Iterable<Chunk>): Chunk[] {
+  checkIterable('chunks', chunks);
+  return Array.from(chunks);
 }

@@ -20,3 +20,9 @@ export function checkCallback(argument: string, callback: unknown): void {
     throw new InvalidArgumentError(argument, callback, 'a function');
   }
 }
+
+/** Refuses what cannot be iterated. A string can, but nobody means its characters. */
+export function checkIterable(argument: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null && Symbol.iterator in value) return;
+  throw new InvalidArgumentError(argument, value, 'an iterable');
+}

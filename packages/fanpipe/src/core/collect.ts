@@ -20,7 +20,7 @@ export function checkCollectOptions(options: CollectOptions | undefined): void {
  * Reads `cursor` to its end and hands each batch to `add`, which returns how much it was.
  *
  * Rejects with what the stream failed with, with a `CancelledError` if it was cancelled meanwhile (what is there is not
- * the whole then), and with a `LimitExceededError`.
+ * the whole then), with a `LimitExceededError`, and with what `add` throws. The stream is detached afterwards.
  */
 export async function collect<T>(
   cursor: Cursor<T>,
@@ -29,15 +29,17 @@ export async function collect<T>(
 ): Promise<void> {
   const limit = options?.limit;
   let collected = 0;
-  for (;;) {
-    const { value, done } = await cursor.nextBatch();
-    if (done) break;
-    collected += add(value);
-    if (limit !== undefined && collected > limit) {
-      const error = new LimitExceededError(limit);
-      cursor.cancel(error);
-      throw error;
+  try {
+    for (;;) {
+      const { value, done } = await cursor.nextBatch();
+      if (done) break;
+      collected += add(value);
+      if (limit !== undefined && collected > limit) throw new LimitExceededError(limit);
     }
+  } catch (error) {
+    // Nobody will read on. After a failure of the writer the stream is detached already.
+    cursor.cancel(error);
+    throw error;
   }
   const { ending } = cursor;
   if (ending?.kind === 'cancelled') throw new CancelledError(ending.reason);

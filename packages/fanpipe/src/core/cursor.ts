@@ -23,7 +23,8 @@ const dropped: FinalizationRegistry<Seat<unknown>> = new FinalizationRegistry((s
 });
 
 // One executor for all parked reads: a closure for each would cost as much as the promise.
-let lastWaiter: Waiter;
+const NO_WAITER: Waiter = () => {};
+let lastWaiter: Waiter = NO_WAITER;
 const keepWaiter = (resolve: Waiter): void => {
   lastWaiter = resolve;
 };
@@ -144,6 +145,8 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
 
   #nextBatchSlowly(): Promise<IteratorResult<readonly T[], undefined>> {
     this.batching = true;
+    // A wake-up may be on its way to the read before this one, and it does not look for cursors with several.
+    if (this.waiter !== null) this.settleParked();
     if (this.waiter !== null) return this.#park() as Promise<IteratorResult<readonly T[], undefined>>;
     const { seat } = this;
     if (seat !== null) {
@@ -167,7 +170,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     if (seat.trouble !== null) throw this.#takeTrouble(seat);
     const filled = seat.fill(target);
     this.#afterSeat(seat);
-    if (filled > 0 || this.channel.state === 'open') return filled;
+    if (filled > 0 || target.byteLength === 0 || this.channel.state === 'open') return filled;
     return endedNow(this.#leaveAtEnd());
   }
 
@@ -175,12 +178,14 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
 
   #park(): Promise<unknown> {
     const promise = new Promise<unknown>(keepWaiter);
+    const waiter = lastWaiter;
+    // It would keep the chunk that it is settled with alive, whatever becomes of the stream.
+    lastWaiter = NO_WAITER;
     if (this.waiter === null) {
-      this.waiter = lastWaiter;
+      this.waiter = waiter;
       if (this.seat !== null) this.seat.parked = this;
       this.channel.park(this);
     } else {
-      const waiter = lastWaiter;
       const seat = this.seat ?? this.#leaveFastPath();
       (seat.queue ??= []).push(waiter);
     }
@@ -252,7 +257,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     if (this.waiter === null) return;
     this.channel.unpark(this);
     const ending = this.#leaveAtEnd();
-    while (this.waiter !== null) this.#shift()(ending.kind === 'failed' ? ended(ending) : DONE_RESULT);
+    while (this.waiter !== null) this.#shift()(ending.kind === 'failed' ? rejection(ending.reason) : DONE_RESULT);
   }
 
   // ---- ending
@@ -363,7 +368,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
       return;
     }
     if (seat.queue === null) this.channel.unpark(this);
-    this.#shift()(Promise.reject(error));
+    this.#shift()(rejection(error));
   }
 
   #takeTrouble(seat: Seat<T>): CallbackError {
@@ -374,6 +379,14 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
 }
 
 const THREW = 'threw. The read that follows says so; the stream stays attached and loses nothing by it.';
+
+// Settling a parked read with a promise looks `then` up on it, and Promise.prototype may be patched.
+const { then } = Promise.prototype;
+
+/** What a parked read is settled with to reject it. */
+function rejection(reason: unknown): Promise<never> {
+  return Object.defineProperty(Promise.reject(reason), 'then', { value: then });
+}
 
 function ended(ending: Ending): Promise<IteratorReturnResult<undefined>> {
   return ending.kind === 'failed' ? Promise.reject(ending.reason) : Promise.resolve(DONE_RESULT);

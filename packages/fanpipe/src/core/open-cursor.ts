@@ -66,7 +66,7 @@ export function openCursor<T>(channel: Channel<T>, options: StreamOptions, copy:
     if (signal?.aborted) {
       channel.detach(seat, { kind: 'failed', reason: signal.reason });
     } else {
-      if (seat instanceof BoundedSeat) channel.watch(seat);
+      if (seat instanceof BoundedSeat) seat.opened();
       if (signal !== undefined) {
         seat.signal = signal;
         joinSignal(signal, seat);

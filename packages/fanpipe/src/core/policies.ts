@@ -28,6 +28,11 @@ export abstract class BoundedSeat<T> extends Seat<T> {
     return false;
   }
 
+  /** The stream was opened. What is already beyond the mark waits for the next write. */
+  opened(): void {
+    this.rearm();
+  }
+
   /** The lag is beyond the mark, and the seat is out of the heap. */
   abstract exceeded(): void;
 
@@ -44,6 +49,12 @@ export abstract class BoundedSeat<T> extends Seat<T> {
 /** `block`: a write takes effect, and its promise waits until the lag is within the mark. Nothing is ever missed. */
 export class BlockSeat<T> extends BoundedSeat<T> {
   #blocking = false;
+
+  /** A stream that begins beyond its mark blocks at once, or `writeSync` would take one chunk too many. */
+  override opened(): void {
+    if (this.currentLag > this.highWaterMark) this.exceeded();
+    else this.rearm();
+  }
 
   override exceeded(): void {
     this.#blocking = true;

@@ -10,13 +10,14 @@ export type Chunk = Uint8Array | ArrayBufferView | ArrayBufferLike | string;
  * @throws DetachedBufferError if its memory was transferred away
  */
 export function toBytes(chunk: unknown): Uint8Array {
-  if (chunk instanceof Uint8Array) {
+  // Both tests look at what the value is and not at its prototype, which says nothing about its memory.
+  if (ArrayBuffer.isView(chunk)) {
+    if (!(chunk instanceof Uint8Array)) {
+      checkAttached(chunk, chunk.buffer);
+      return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    }
     if (chunk.byteLength === 0) checkAttached(chunk, chunk.buffer);
     return chunk;
-  }
-  if (ArrayBuffer.isView(chunk)) {
-    checkAttached(chunk, chunk.buffer);
-    return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   }
   if (isBuffer(chunk)) {
     checkAttached(chunk, chunk);
@@ -30,10 +31,22 @@ export function isChunk(value: unknown): value is Chunk {
   return typeof value === 'string' || ArrayBuffer.isView(value) || isBuffer(value);
 }
 
-// By tag and not by instance, so that buffers of other realms are taken too.
+// The getters read an internal slot, so buffers of other realms are taken, and objects that only look like one are not.
+const sizeGetters = [ArrayBuffer, globalThis.SharedArrayBuffer]
+  .filter((buffer) => buffer !== undefined)
+  .map((buffer) => Object.getOwnPropertyDescriptor(buffer.prototype, 'byteLength')?.get as () => number);
+
 function isBuffer(value: unknown): value is ArrayBufferLike {
-  const tag = Object.prototype.toString.call(value);
-  return tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
+  if (typeof value !== 'object' || value === null) return false;
+  for (const getSize of sizeGetters) {
+    try {
+      getSize.call(value);
+      return true;
+    } catch {
+      // Not of this kind.
+    }
+  }
+  return false;
 }
 
 function checkAttached(chunk: unknown, buffer: ArrayBufferLike): void {

@@ -2,7 +2,7 @@ import { CallbackError } from '../errors.ts';
 import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import type { Channel } from './channel.ts';
-import { checkCallback } from './check.ts';
+import { checkCallback, checkIterable } from './check.ts';
 import { openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { TypedStream, type TypedStreamOptions } from './typed-stream.ts';
@@ -14,6 +14,11 @@ export interface TypedWriterOptions<T> extends WriterOptions {
    * runs before anything changes; if it throws, the write is refused with a `CallbackError`.
    */
   readonly size?: ((value: T) => number) | undefined;
+}
+
+interface Measured<T> {
+  readonly value: T;
+  readonly size: number;
 }
 
 let lastId = 0;
@@ -73,7 +78,10 @@ export class TypedWriter<T> extends BaseWriter<T> {
     const signal = options?.signal;
     try {
       this.checkOpen(signal);
-      this.#writeNow(value);
+      const size = this.#sizeOf(value);
+      // `size` is the caller's code and may have ended the writer meanwhile.
+      this.checkOpen(undefined);
+      this.#append(value, size);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -87,7 +95,10 @@ export class TypedWriter<T> extends BaseWriter<T> {
    */
   writeSync(value: T): boolean {
     if (!this.isWritable) return false;
-    this.#writeNow(value);
+    const size = this.#sizeOf(value);
+    // `size` is the caller's code and may have ended the writer or filled a stream meanwhile.
+    if (!this.isWritable) return false;
+    this.#append(value, size);
     return true;
   }
 
@@ -96,7 +107,9 @@ export class TypedWriter<T> extends BaseWriter<T> {
     const signal = options?.signal;
     try {
       this.checkOpen(signal);
-      this.#writeAllNow(values);
+      const measured = this.#measure(values);
+      this.checkOpen(undefined);
+      this.#appendAll(measured);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -106,7 +119,9 @@ export class TypedWriter<T> extends BaseWriter<T> {
   /** Several values, all or nothing. Otherwise as {@link writeSync}. */
   writevSync(values: Iterable<T>): boolean {
     if (!this.isWritable) return false;
-    this.#writeAllNow(values);
+    const measured = this.#measure(values);
+    if (!this.isWritable) return false;
+    this.#appendAll(measured);
     return true;
   }
 
@@ -128,11 +143,8 @@ export class TypedWriter<T> extends BaseWriter<T> {
     return writableToWriter(this);
   }
 
-  #writeNow(value: T): void {
+  #append(value: T, size: number): void {
     const channel = this.#channel;
-    const size = this.#sizeOf(value);
-    // `size` is the caller's code and may have ended the writer meanwhile.
-    this.checkOpen(undefined);
     channel.checkRoom(size);
     const first = channel.tail;
     channel.append(value, -1, size);
@@ -140,21 +152,23 @@ export class TypedWriter<T> extends BaseWriter<T> {
     channel.settle(first);
   }
 
-  #writeAllNow(values: Iterable<T>): void {
+  /** Runs all of the caller's code that a write of several values needs. */
+  #measure(values: Iterable<T>): Measured<T>[] {
+    checkIterable('values', values);
+    const measured: Measured<T>[] = [];
+    for (const value of values) measured.push({ value, size: this.#sizeOf(value) });
+    return measured;
+  }
+
+  #appendAll(measured: readonly Measured<T>[]): void {
+    if (measured.length === 0) return;
     const channel = this.#channel;
-    const sizes: { value: T; size: number }[] = [];
     let total = 0;
-    for (const value of values) {
-      const size = this.#sizeOf(value);
-      sizes.push({ value, size });
-      total += size;
-    }
-    if (total === 0) return;
-    this.checkOpen(undefined);
+    for (const { size } of measured) total += size;
     channel.checkRoom(total);
     const first = channel.tail;
-    for (const { value, size } of sizes) channel.append(value, -1, size);
-    this.#valuesWritten += sizes.length;
+    for (const { value, size } of measured) channel.append(value, -1, size);
+    this.#valuesWritten += measured.length;
     channel.settle(first);
   }
 

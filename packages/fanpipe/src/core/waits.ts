@@ -35,8 +35,9 @@ class Wait implements AbortMember {
 export class Waits {
   readonly #waits: Set<Wait> = new Set();
 
-  /** Resolves at the next `resolveAll`; rejects with the signal's reason if that fires before. */
+  /** Resolves at the next `resolveAll`; rejects with the signal's reason if that fires before, or has fired. */
   wait(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise<void>((resolve, reject) => {
       this.#waits.add(new Wait(resolve, reject, signal, (wait) => this.#waits.delete(wait)));
     });
