@@ -1,4 +1,7 @@
-/** One round: one peer, one workload, one fresh process. Takes its task as JSON, prints its result as JSON. */
+/**
+ * One round: one peer, one workload, one fresh process. Takes its task as JSON, prints its results as JSON: one per number
+ * of readers, measured in turn, fewest first, so that the code is warm when the many arrive.
+ */
 import { loadPeer } from './peers/index.mjs';
 import { churn } from './work/churn.mjs';
 import { latency } from './work/latency.mjs';
@@ -8,8 +11,9 @@ import { writeCost } from './work/write-cost.mjs';
 
 const works = { throughput, burst, memory, latency, churn, 'write-cost': writeCost };
 
-const task = JSON.parse(process.argv[2]);
-const peer = await loadPeer(task.peer);
-const result = await works[task.work](peer, task);
-// Readers that never end would keep nothing alive, but some peers' timers do.
-process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+const { work, peer: id, readers, ...task } = JSON.parse(process.argv[2]);
+const peer = await loadPeer(id);
+const results = [];
+for (const count of [readers].flat()) results.push(await works[work](peer, { ...task, readers: count }));
+// Readers that never end keep nothing alive, but the timers of some peers do.
+process.stdout.write(`${JSON.stringify(results)}\n`, () => process.exit(0));

@@ -1,80 +1,173 @@
 /**
- * The benchmarks under the Node that runs this file. Usually started by `npm run bench`, which does so for every Node it
- * finds and merges the reports. With `--only`, `--peers`, `--readers`, … it measures just these and writes nothing.
+ * The benchmarks under the Node that runs this file; `npm run bench` starts it once per Node that it finds. Without
+ * filters it measures a plan (`--quick` or the full one), prints how it stands against the goals and writes what it
+ * found to `--out`. With `--only`, `--peers`, `--readers`, … it measures just these and writes nothing.
  */
-import { existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { judge } from './goals.mjs';
+import { machine } from './machine.mjs';
 import { peerIds } from './peers/index.mjs';
+import { fullPlan, quickPlan, WRITE_COST_KINDS } from './plan.mjs';
 import { printCases } from './report/cases.mjs';
-import { runCases } from './runner.mjs';
+import { printGoals } from './report/goals.mjs';
+import { runTasks } from './runner.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
+const nodeMajor = Number(process.versions.node.split('.')[0]);
 
+const text = { type: 'string' };
+const filters = {
+  only: text,
+  peers: text,
+  readers: text,
+  size: text,
+  every: text,
+  copy: text,
+  yield: text,
+  kind: text,
+};
 const { values: flags } = parseArgs({
   options: {
+    ...filters,
     quick: { type: 'boolean' },
-    only: { type: 'string' },
-    peers: { type: 'string' },
-    readers: { type: 'string' },
-    size: { type: 'string' },
-    every: { type: 'string' },
-    copy: { type: 'string' },
-    yield: { type: 'string' },
-    rounds: { type: 'string' },
-    'target-ms': { type: 'string' },
-    'warm-ms': { type: 'string' },
-    ours: { type: 'string' },
+    all: { type: 'boolean' },
+    rounds: text,
+    seconds: text,
+    'target-ms': text,
+    'warm-ms': text,
+    ours: text,
+    out: text,
     json: { type: 'boolean' },
-    out: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
 });
 
-const list = (text, otherwise) => (text === undefined ? otherwise : text.split(',').map((item) => item.trim()));
-const numbers = (text, otherwise) => list(text, otherwise).map(Number);
-const ours = flags.ours === undefined ? undefined : pathToFileURL(resolve(flags.ours)).href;
+const usage = `npm run bench -- [options]
 
-if (flags.ours === undefined && !existsSync(resolve(here, '../packages/fanpipe/dist/index.js'))) {
-  process.stderr.write('packages/fanpipe/dist is missing (npm run build): the rows of fanpipe will fail.\n');
+  (none)                 everything, about ten minutes per Node; writes bench/results
+  --quick                the rows of the goals, less than a minute; writes .cache/bench
+  --ours PATH            measure another build of fanpipe (its index.js)
+  --rounds N             rounds of every case
+  --seconds S            begin no further case then, once every case had a round
+  --warm-ms, --target-ms CPU milliseconds of warm-up and of the measured part, per round
+
+Any of these measures just that and writes nothing:
+  --only WORK,…          throughput (default), burst, memory, latency, churn, write-cost
+  --peers ID,…           ${peerIds.join(', ')}
+  --readers N,…          default 1,10,100,1000
+  --size BYTES,…         default 1024
+  --every N,…            writes per turn, default 16
+  --copy reference,copy  how fanpipe is given its chunks, default reference
+  --yield immediate,microtask
+  --kind KIND,…          of memory (reading, stalled, open, parked) and write-cost (idle, stalled, gone, …)
+  --json                 print the outcomes as JSON
+`;
+if (flags.help) {
+  process.stdout.write(usage);
+  process.exit(0);
 }
 
+const list = (value, otherwise) => (value === undefined ? otherwise : value.split(',').map((item) => item.trim()));
+const numbers = (value, otherwise) => list(value, otherwise).map(Number);
+
+/** The cases of the filters: every combination of what each work looks at. */
+function explore() {
+  const axes = {
+    peer: list(flags.peers, peerIds),
+    readers: [numbers(flags.readers, [1, 10, 100, 1000]).sort((a, b) => a - b)],
+    size: numbers(flags.size, [1024]),
+    every: numbers(flags.every, [16]),
+    copy: list(flags.copy, ['reference']).map((copy) => copy === 'copy'),
+    yieldBy: list(flags.yield, ['immediate']),
+  };
+  const looksAt = {
+    throughput: axes,
+    burst: { ...axes, every: [1024], size: numbers(flags.size, [64]) },
+    latency: { peer: axes.peer, readers: numbers(flags.readers, [1000]), copy: axes.copy },
+    churn: { peer: axes.peer },
+    memory: {
+      peer: axes.peer,
+      kind: list(flags.kind, ['reading', 'stalled', 'open', 'parked']),
+      readers: numbers(flags.readers, [10]),
+      size: numbers(flags.size, [65536]),
+      copy: list(flags.copy, ['copy']).map((copy) => copy === 'copy'),
+    },
+    'write-cost': {
+      peer: ['fanpipe'],
+      kind: list(flags.kind, WRITE_COST_KINDS),
+      extra: numbers(flags.readers, [1, 10_000]),
+    },
+  };
+  return list(flags.only, ['throughput']).flatMap((work) => {
+    if (looksAt[work] === undefined)
+      throw new Error(`No such work: ${work}. Known: ${Object.keys(looksAt).join(', ')}`);
+    return Object.entries(looksAt[work]).reduce(
+      (cases, [field, values]) => cases.flatMap((task) => values.map((value) => ({ ...task, [field]: value }))),
+      [{ work }],
+    );
+  });
+}
+
+const exploring = Object.keys(filters).some((filter) => flags[filter] !== undefined);
+const defaults = flags.quick ? { rounds: 5, ms: 50 } : { rounds: 3, ms: exploring ? 150 : 300 };
 const timing = {
-  warmMs: Number(flags['warm-ms'] ?? (flags.quick ? 60 : 200)),
-  targetMs: Number(flags['target-ms'] ?? (flags.quick ? 60 : 200)),
+  warmMs: Number(flags['warm-ms'] ?? defaults.ms),
+  targetMs: Number(flags['target-ms'] ?? defaults.ms),
+};
+const plan = exploring ? explore() : flags.quick ? quickPlan() : fullPlan();
+const rounds = Number(flags.rounds ?? defaults.rounds);
+
+if (flags.ours === undefined && !existsSync(join(here, '../packages/fanpipe/dist/index.js'))) {
+  process.stderr.write('packages/fanpipe/dist/index.js is missing: run npm run build, or give --ours PATH.\n');
+  process.exit(1);
+}
+
+function onProgress({ round, done, total, task }) {
+  if (!process.stderr.isTTY) return;
+  const what = [task.work, task.peer, task.kind, task.size].filter(Boolean).join(' ');
+  process.stderr.write(`\r\x1b[KNode ${nodeMajor}: round ${round + 1} of ${rounds}, ${done + 1} of ${total}: ${what}`);
+}
+
+const began = Date.now();
+const seconds = Number(flags.seconds ?? (flags.quick && !exploring ? 50 : Number.POSITIVE_INFINITY));
+const outcomes = runTasks(
+  plan.map((task) => ({ ...timing, ...task })),
+  {
+    rounds,
+    deadline: began + seconds * 1000,
+    execPath: process.execPath,
+    ours: flags.ours === undefined ? undefined : pathToFileURL(resolve(flags.ours)).href,
+    onProgress,
+  },
+);
+if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+
+const rows = judge(outcomes, nodeMajor);
+const result = {
+  ...machine(),
+  quick: Boolean(flags.quick),
+  rounds,
+  ...timing,
+  seconds: (Date.now() - began) / 1000,
+  goals: rows,
+  cases: outcomes,
 };
 
-function explore() {
-  const peers = list(flags.peers, peerIds);
-  const works = list(flags.only, ['throughput']);
-  const cases = [];
-  for (const work of works)
-    for (const every of numbers(flags.every, [16]))
-      for (const copy of list(flags.copy, ['reference']))
-        for (const yieldBy of list(flags.yield, ['immediate']))
-          for (const size of numbers(flags.size, [1024]))
-            for (const readers of numbers(flags.readers, [1, 10, 100, 1000]))
-              for (const peer of peers) {
-                cases.push({ work, peer, readers, size, copy: copy === 'copy', every, yieldBy, ...timing });
-              }
-  return cases;
+if (flags.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+else {
+  process.stdout.write(`Node ${process.version}, ${rounds} rounds, ${result.seconds.toFixed(0)} s\n`);
+  if (exploring || flags.all || !flags.quick) process.stdout.write(printCases(outcomes));
+  if (!exploring) process.stdout.write(`\n${printGoals(rows)}`);
 }
-
-function onProgress({ round, rounds, done, total, outcome }) {
-  if (!process.stderr.isTTY) return;
-  process.stderr.write(
-    `\r\x1b[Kround ${round + 1}/${rounds}, ${done + 1}/${total}: ${outcome.work} ${outcome.peer} ${outcome.readers ?? ''}`,
-  );
+if (!exploring) {
+  const out = resolve(flags.out ?? join(here, flags.quick ? '../.cache/bench' : 'results'));
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(out, `latest-${nodeMajor}.json`), `${JSON.stringify(result, null, 1)}\n`);
 }
-
-const outcomes = runCases(explore(), {
-  rounds: Number(flags.rounds ?? 3),
-  execPath: process.execPath,
-  ours,
-  onProgress,
-});
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-if (flags.json) process.stdout.write(`${JSON.stringify(outcomes)}\n`);
-else process.stdout.write(printCases(outcomes));
-if (outcomes.some((outcome) => outcome.error !== undefined)) process.exitCode = 1;
+if (outcomes.some((outcome) => outcome.error !== undefined)) {
+  process.stderr.write('Some cases failed, see above.\n');
+  process.exitCode = 1;
+}

@@ -1,6 +1,6 @@
 /**
- * Runs cases in rounds. Every (case, round) is a fresh child process, so that no peer inherits another's heap or its
- * type feedback; every round runs every case, odd rounds in reverse order, so that a slow minute of the machine falls on all
+ * Runs cases in rounds. Every (peer, workload, round) is a fresh child process, so that no peer inherits another's heap or
+ * its type feedback; every round runs every task, odd rounds in reverse order, so that a slow minute of the machine falls on all
  * peers alike.
  */
 import { spawnSync } from 'node:child_process';
@@ -34,27 +34,35 @@ function runChild(task, { execPath, ours }) {
 }
 
 /**
- * Resolves with the cases, each with `rounds` (what each child returned) and, per numeric field of these, the median:
- * `{ ...case, median: { value, … }, rounds }`, or `{ ...case, error }`.
+ * Runs the tasks and returns their outcomes, one per number of readers: `{ ...task, readers, median: { value, … }, rounds }`,
+ * where `median` has the median of every numeric field of `rounds` (what each child returned), or `{ ...task, readers, error }`. The first
+ * round is always run to its end; a later one stops at the `deadline`.
  */
-export function runCases(cases, { rounds, onProgress = () => {}, ...options }) {
-  const outcomes = cases.map((task) => ({ ...task, rounds: [] }));
+export function runTasks(tasks, { rounds, deadline = Number.POSITIVE_INFINITY, onProgress = () => {}, ...options }) {
+  const runs = tasks.map((task) => ({
+    task,
+    outcomes: [task.readers].flat().map((readers) => ({ ...task, readers, rounds: [] })),
+    error: undefined,
+  }));
   for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 0 ? outcomes : [...outcomes].reverse();
-    for (const [i, outcome] of order.entries()) {
-      if (outcome.error !== undefined) continue;
-      if (round >= (outcome.maxRounds ?? rounds)) continue;
-      onProgress({ round, rounds, done: i, total: order.length, outcome });
-      const { rounds: _rounds, ...task } = outcome;
-      const result = runChild(task, options);
-      if (result.error !== undefined) outcome.error = result.error;
-      else outcome.rounds.push(result);
+    const order = round % 2 === 0 ? runs : [...runs].reverse();
+    for (const [i, run] of order.entries()) {
+      if (run.error !== undefined || round >= (run.task.maxRounds ?? rounds)) continue;
+      if (round > 0 && Date.now() > deadline) continue;
+      onProgress({ round, done: i, total: order.length, task: run.task });
+      const results = runChild(run.task, options);
+      run.error = results.error;
+      if (run.error === undefined) for (const [k, result] of results.entries()) run.outcomes[k].rounds.push(result);
     }
   }
-  for (const outcome of outcomes) {
-    if (outcome.error !== undefined) continue;
-    const fields = Object.keys(outcome.rounds[0]).filter((field) => typeof outcome.rounds[0][field] === 'number');
-    outcome.median = Object.fromEntries(fields.map((field) => [field, median(outcome.rounds.map((r) => r[field]))]));
-  }
-  return outcomes;
+  return runs.flatMap(({ outcomes, error }) =>
+    outcomes.map(({ rounds: all, ...outcome }) =>
+      error === undefined ? { ...outcome, median: medians(all), rounds: all } : { ...outcome, error },
+    ),
+  );
+}
+
+function medians(all) {
+  const fields = Object.keys(all[0]).filter((field) => typeof all[0][field] === 'number');
+  return Object.fromEntries(fields.map((field) => [field, median(all.map((result) => result[field]))]));
 }

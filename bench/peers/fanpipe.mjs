@@ -1,6 +1,6 @@
 import { readBatches, readChunks, watchBatches, watchChunks } from './consumers.mjs';
 
-/** `--ours` points at another build; its path arrives here through the environment of the child. */
+/** `--ours` points at another build, whose address arrives here through the environment of the child. */
 const { ByteWriter } = await import(process.env.FANPIPE_BENCH_OURS ?? 'fanpipe');
 
 const REFERENCE = { copy: false };

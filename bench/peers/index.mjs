@@ -13,6 +13,7 @@ const registry = [
   ['fanpipe', './fanpipe.mjs', 'perChunk'],
   ['fanpipe.batches', './fanpipe.mjs', 'batches'],
   ['callbacks', './callbacks.mjs', 'callbacks'],
+  ['callbacks.array', './callbacks.mjs', 'callbackArray'],
   ['events.on', './events-on.mjs', 'eventsOn'],
   ['effect', './effect.mjs', 'effect'],
   ['effect.takeAll', './effect.mjs', 'effectTakeAll'],
@@ -34,4 +35,14 @@ export async function loadPeer(id) {
   if (entry === undefined)
     throw new Error(`No such peer: ${id}. Known: ${registry.map(([known]) => known).join(', ')}`);
   return (await import(entry[1]))[entry[2]];
+}
+
+/** What each peer is, by id: `{ label, kind, note }`; also of those that this Node cannot run. */
+export async function describePeers() {
+  const notes = {};
+  for (const [id, path, name] of registry) {
+    const { label, kind, note } = (await import(path))[name];
+    notes[id] = { label, kind, note };
+  }
+  return notes;
 }

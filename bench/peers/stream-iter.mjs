@@ -1,7 +1,7 @@
 import { readBatches, watchBatches } from './consumers.mjs';
 
 /** Node 26 with `--experimental-stream-iter`. A budget that no run reaches: it is about speed, not about refusing. */
-const module = await import('node:stream/iter');
+const module = await import('node:stream/iter').catch(() => undefined);
 const OPTIONS = { budget: 2 ** 40 };
 
 export const broadcast = {
