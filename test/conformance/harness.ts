@@ -29,7 +29,8 @@ export interface Report {
   readonly seesRejections: boolean;
 }
 
-const DEADLINE_MS = 10_000;
+/** How long a case may take. */
+export const DEADLINE_MS = 10_000;
 
 /** The next macrotask, where every runtime has reported the rejections of the one before. */
 export function turn(): Promise<void> {
