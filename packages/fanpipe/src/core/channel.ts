@@ -142,7 +142,8 @@ export class Channel<T> {
     if (this.#blockingCount > 0) return 0;
     while (this.#blockHeap.refreshTop()) {}
     const { top } = this.#blockHeap;
-    return top === undefined ? Number.POSITIVE_INFINITY : Math.max(0, top.overflowAt - this.tail.start);
+    // Not by `overflowAt`, which near the largest offset is beyond what a number holds exactly.
+    return top === undefined ? Number.POSITIVE_INFINITY : top.highWaterMark - (this.tail.start - top.position);
   }
 
   // ---- opening and leaving
@@ -331,7 +332,7 @@ export class Channel<T> {
   /** A `drop-oldest` stream has let go of its node. */
   fellBehind(seat: DropOldestSeat<T>): void {
     this.#behind.add(seat);
-    for (const flush of this.#flushes) this.#slideAt = Math.min(this.#slideAt, flush.target + seat.highWaterMark);
+    for (const flush of this.#flushes) this.#slideAt = Math.min(this.#slideAt, this.#missedAt(flush, seat));
   }
 
   /** It has a node again, or is gone. */
@@ -390,10 +391,17 @@ export class Channel<T> {
     for (const flush of this.#flushes) {
       for (const seat of this.#behind) {
         if (seat.position < flush.target) {
-          this.#slideAt = Math.min(this.#slideAt, flush.target + seat.highWaterMark);
+          this.#slideAt = Math.min(this.#slideAt, this.#missedAt(flush, seat));
         }
       }
     }
+  }
+
+  /** The tail at which a stream that is behind has missed all that a flush waits for. */
+  #missedAt(flush: Flush<T>, seat: DropOldestSeat<T>): number {
+    // A record of which a part has left the window is missed whole.
+    const last = this.wholeRecords ? Math.min(flush.target, this.nodeAt(flush.target - 1).start + 1) : flush.target;
+    return last + seat.highWaterMark;
   }
 }
 

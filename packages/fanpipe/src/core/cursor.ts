@@ -165,6 +165,8 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
 
   /** Copies what is waiting into `target`; the count, or null at the end. Throws what the stream failed with. */
   fill(target: Uint8Array): number | null {
+    // A plain cursor that has ended is counted no more, so it must not sit down again.
+    if (this.slot === AT_END) return endedNow(this.#leaveAtEnd());
     const seat = this.seat ?? this.#leaveFastPath();
     if (seat.ending !== null) return endedNow(seat.ending);
     if (seat.trouble !== null) throw this.#takeTrouble(seat);
@@ -388,8 +390,10 @@ function rejection(reason: unknown): Promise<never> {
   return Object.defineProperty(Promise.reject(reason), 'then', { value: then });
 }
 
+/** The result of a read after the end. A rejection takes as long as that of a parked read, so that it stays behind it. */
 function ended(ending: Ending): Promise<IteratorReturnResult<undefined>> {
-  return ending.kind === 'failed' ? Promise.reject(ending.reason) : Promise.resolve(DONE_RESULT);
+  if (ending.kind !== 'failed') return Promise.resolve(DONE_RESULT);
+  return new Promise((resolve) => resolve(rejection(ending.reason)));
 }
 
 function endedNow(ending: Ending): null {
