@@ -1,0 +1,53 @@
+/**
+ * The port through which a monitor meets time, and the clock of the runtime.
+ *
+ * A monitor never calls a global timer itself, so a test can hand it a clock that stands still until told otherwise.
+ *
+ * @module
+ */
+
+/** What a monitor needs to know of time. `now` and the timers must tell the same time. */
+export interface Clock {
+  /** Milliseconds from some fixed moment. It must never run backwards; fractions are welcome. */
+  now(): number;
+  /** Calls `callback` once, `ms` milliseconds from now and never inside this call. Returns what `clearTimeout` takes. */
+  setTimeout(callback: () => void, ms: number): unknown;
+  /** Takes back a timer whose callback has not run yet; otherwise does nothing. */
+  clearTimeout(handle: unknown): void;
+}
+
+interface SystemTimer {
+  id: ReturnType<typeof setTimeout>;
+}
+
+/** A timer that comes later than this, in milliseconds, comes late because the thread was busy. */
+const LATE = 20;
+
+/**
+ * The runtime's monotonic clock and its timers; the default of every monitor.
+ *
+ * A timer that comes late lets the input that waited meanwhile go first: it steps back once, behind one turn of the event
+ * loop. Otherwise a source would look silent whose data lay ready while the thread was busy.
+ *
+ * Its timers keep the process alive, as those of the runtime do. A monitor holds one only while someone waits in `next()`:
+ * were it not to count, a process whose source has no handle of its own would end without a word instead of reporting the
+ * stall.
+ */
+export const systemClock: Clock = {
+  now: (): number => performance.now(),
+
+  setTimeout(callback: () => void, ms: number): unknown {
+    const due = performance.now() + ms;
+    const timer: SystemTimer = {
+      id: setTimeout(() => {
+        if (performance.now() - due > LATE) timer.id = setTimeout(callback, 0);
+        else callback();
+      }, ms),
+    };
+    return timer;
+  },
+
+  clearTimeout(handle: unknown): void {
+    clearTimeout((handle as SystemTimer).id);
+  },
+};

@@ -1,0 +1,5 @@
+export { type Clock, systemClock } from './clock.ts';
+export type { MinThroughputOptions, MonitorOptions } from './monitor-options.ts';
+export type { MonitorSource } from './pull-source.ts';
+export type { StallEvent } from './source-watch.ts';
+export { StalledReadMonitor } from './stalled-read-monitor.ts';
