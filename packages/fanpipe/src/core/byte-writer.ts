@@ -211,7 +211,11 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
   #appendCopied(): void {
     const { slab, own, at, size } = this.#slabs;
     if (slab !== null) this.#channel.append(slab, at, size);
-    else this.#channel.append(own as Uint8Array, -1, size);
+    else {
+      this.#channel.append(own as Uint8Array, -1, size);
+      // Else a large chunk would be held until the next one, although all have read it.
+      this.#slabs.own = null;
+    }
   }
 }
 
