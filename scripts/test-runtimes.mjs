@@ -68,7 +68,7 @@ const rows = [];
 for (const name of named.length > 0 ? named : Object.keys(runtimes)) {
   const row = await run(name);
   rows.push(row);
-  const head = `${name.padEnd(9)} ${row.version.padEnd(16)}`;
+  const head = `${name.padEnd(11)} ${row.version.padEnd(16)}`;
   if (row.skipped !== undefined) {
     console.log(`${head} ${strict ? 'FAILED: cannot be had' : 'skipped'}: ${row.skipped}`);
     continue;

@@ -41,6 +41,17 @@ export const runtimes = {
   'node-22': { ...node(22), absent: [] },
   'node-24': { ...node(24), absent: [] },
   'node-26': { ...node(26), absent: [] },
+  // The same Node with its iterable streams, and cases of their own: that module exists nowhere else.
+  'stream-iter': {
+    ...node(26),
+    absent: [],
+    run: (binary) =>
+      collect(binary, [
+        '--experimental-stream-iter',
+        '--no-warnings',
+        join(root, 'test', 'interop', 'iter-streams.mjs'),
+      ]),
+  },
   bun: {
     binaries: { 'linux-x64': '@oven/bun-linux-x64/bin/bun', 'linux-arm64': '@oven/bun-linux-aarch64/bin/bun' },
     version: ['--version'],

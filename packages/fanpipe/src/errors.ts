@@ -22,6 +22,8 @@ export type FanpipeErrorCode =
   | 'ERR_FANPIPE_CANCELLED'
   | 'ERR_FANPIPE_LIMIT_EXCEEDED'
   | 'ERR_FANPIPE_CALLBACK'
+  | 'ERR_FANPIPE_PREMATURE_CLOSE'
+  | 'ERR_FANPIPE_UNSUPPORTED_VALUE'
   | 'ERR_FANPIPE_STALLED';
 
 /** What all errors of this package have in common: `instanceof FanpipeError` and a stable `code`. */
@@ -246,6 +248,31 @@ export class CallbackError extends FanpipeError {
   }
 }
 
+/** The other side of a transfer went away before the end: what has passed is not the whole. */
+export class PrematureCloseError extends FanpipeError {
+  override readonly code = 'ERR_FANPIPE_PREMATURE_CLOSE' as const;
+  /** How many bytes (typed: values) had passed. */
+  readonly transferred: number;
+
+  /** `detail` says who closed, and in what state the handle is now. */
+  constructor(detail: string, transferred: number) {
+    super(`${detail} So far ${transferred} had passed.`);
+    this.transferred = transferred;
+  }
+}
+
+/** A value that the other side cannot carry. What came before it has been delivered. */
+export class UnsupportedValueError extends FanpipeError {
+  override readonly code = 'ERR_FANPIPE_UNSUPPORTED_VALUE' as const;
+  /** The value that was refused. */
+  readonly value: unknown;
+
+  constructor(value: unknown, detail: string) {
+    super(`The value ${describeValue(value)} cannot be passed on: ${detail}`);
+    this.value = value;
+  }
+}
+
 /** Why a monitor says that its source stalls. */
 export type StallKind = 'timeout' | 'throughput';
 
@@ -281,6 +308,8 @@ for (const [name, errorClass] of Object.entries({
   CancelledError,
   LimitExceededError,
   CallbackError,
+  PrematureCloseError,
+  UnsupportedValueError,
   StalledReadError,
 })) {
   named(errorClass, name);

@@ -1,7 +1,8 @@
 import { WriterEndedError, WriterFailedError } from '../errors.ts';
+import { implementDrainable } from '../interop/iter-streams.ts';
+import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
 import { Channel, type WriterState } from './channel.ts';
 import { checkAmount, checkSignal } from './check.ts';
-import { type AbortMember, joinSignal, leaveSignal } from './signals.ts';
 
 /** Options that both kinds of writer have. Amounts are bytes; typed: items, or what `size` counts. */
 export interface WriterOptions {
@@ -62,6 +63,11 @@ export abstract class BaseWriter<T> {
    */
   get desiredSize(): number | null {
     return this.state === 'open' ? this.#channel.desiredSize : null;
+  }
+
+  /** Whether a synchronous write is taken now: false while a blocking stream is over its mark, null after the end. */
+  get canWrite(): boolean | null {
+    return this.state === 'open' ? !this.#channel.isBlocked : null;
   }
 
   /**
@@ -148,3 +154,5 @@ for (const symbol of [Symbol.dispose, Symbol.asyncDispose] as (symbol | undefine
     writable: true,
   });
 }
+
+implementDrainable<BaseWriter<unknown>>(BaseWriter.prototype, (writer) => channelOf(writer));

@@ -1,3 +1,4 @@
+import { implementStreamable } from '../interop/iter-streams.ts';
 import { readableFromCursor } from '../interop/web-streams.ts';
 import { BaseStream, cursorOf, takeCursor } from './base-stream.ts';
 import { type CollectOptions, checkCollectOptions, collect } from './collect.ts';
@@ -81,3 +82,5 @@ export class ByteStream extends BaseStream<Uint8Array> {
     return readableFromCursor(takeCursor(this, 'readable()'));
   }
 }
+
+implementStreamable<ByteStream>(ByteStream.prototype, (stream) => takeCursor(stream, 'the iterable streams API'));

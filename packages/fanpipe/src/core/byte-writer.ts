@@ -1,3 +1,4 @@
+import { implementFanOut } from '../interop/iter-streams.ts';
 import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
@@ -218,6 +219,8 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
     }
   }
 }
+
+implementFanOut<ByteWriter>(ByteWriter.prototype, (writer) => channelOf(writer));
 
 /**
  * Iterates to the end before anything is looked at: that is the caller's code, which may end the writer, or transfer away

@@ -198,8 +198,10 @@ export class Channel<T> {
     this.streamCount--;
     if (seat.countedAt === this.tail.start) this.#caughtUp--;
     else this.#passFlushes(seat.position, Number.POSITIVE_INFINITY, seat.since);
-    const { parked } = seat;
+    const { parked, watcher } = seat;
     if (parked !== null) this.unpark(parked);
+    seat.watcher = null;
+    watcher?.();
   }
 
   // ---- reading

@@ -262,6 +262,18 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     while (this.waiter !== null) this.#shift()(ending.kind === 'failed' ? rejection(ending.reason) : DONE_RESULT);
   }
 
+  // ---- being watched
+
+  /** Has `watcher` told once when this stream is detached, by a cancel, an abort, its policy or a read. */
+  watch(watcher: () => void): void {
+    if (this.slot !== AT_END && this.ending === null) (this.seat ?? this.#leaveFastPath()).watcher = watcher;
+  }
+
+  /** Undoes {@link watch}. */
+  unwatch(): void {
+    if (this.seat !== null) this.seat.watcher = null;
+  }
+
   // ---- ending
 
   #end(): Promise<IteratorReturnResult<undefined>> {

@@ -52,6 +52,8 @@ export class Seat<T> implements AbortMember {
   trouble: CallbackError | null = null;
   /** Set when the stream is detached; the counters are frozen then. */
   ending: Ending | null = null;
+  /** Told once when the stream is detached. Runs no user code, and does not refer to the cursor. */
+  watcher: (() => void) | null = null;
   #frozenPosition = 0;
   #frozenLag = 0;
 
@@ -84,6 +86,7 @@ export class Seat<T> implements AbortMember {
       this.queue === null &&
       this.trouble === null &&
       this.ending === null &&
+      this.watcher === null &&
       !this.channel.flushing
     );
   }
