@@ -206,12 +206,24 @@ export class Channel<T> {
 
   // ---- reading
 
-  /** A plain cursor has come to a node where the fast path stops. */
-  arrived(node: ChunkNode<T>): void {
+  /** A plain cursor has come from `last` to `node`, where the fast path stops. */
+  arrived(node: ChunkNode<T>, last: ChunkNode<T>): void {
     if (node === this.tail) this.#caughtUp++;
     if (this.#flushes.length !== 0) {
       for (const flush of [...this.#flushes]) if (flush.node === node) this.#flushPassed(flush);
     }
+    this.passed(last);
+  }
+
+  /**
+   * A reader has taken what `node` holds, and was maybe the last one that could want it: then the node is unlinked from
+   * what follows. Only the garbage collector needs this. A dead node that has grown old would keep all younger ones
+   * alive, and each of them would have to survive, until the next full collection.
+   */
+  passed(node: ChunkNode<T>): void {
+    if (this.#caughtUp !== this.streamCount || this.#history.active) return;
+    node.next = null;
+    node.open = null;
   }
 
   /** A seat has moved, by reading or by missing. */
@@ -237,6 +249,7 @@ export class Channel<T> {
     this.#batchTo = tail;
     this.#batchPromise = null;
     this.#batch = { value: collectChunks(node, 0, tail), done: false };
+    this.passed(node);
     return this.#batch;
   }
 

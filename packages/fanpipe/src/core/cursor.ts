@@ -84,8 +84,9 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     const after = node.open;
     if (after === null) return this.#nextSlowly();
     this.node = after;
-    if (after.open === null) this.channel.arrived(after);
-    return node.promise ?? promiseOf(node);
+    const promise = node.promise ?? promiseOf(node);
+    if (after.open === null) this.channel.arrived(after, node);
+    return promise;
   }
 
   #nextSlowly(): Promise<IteratorResult<T, undefined>> {
@@ -109,8 +110,9 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   /** A plain cursor passes a filled node. */
   #pass(node: ChunkNode<T>, after: ChunkNode<T>): IteratorYieldResult<T> {
     this.node = after;
-    if (after.open === null) this.channel.arrived(after);
-    return resultOf(node);
+    const result = resultOf(node);
+    if (after.open === null) this.channel.arrived(after, node);
+    return result;
   }
 
   /** The next chunk; undefined where none is waiting, null at the end. Throws what the stream failed with. */
@@ -204,8 +206,8 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     this.waiter = null;
     const after = first.next as ChunkNode<T>;
     this.node = after;
-    if (after.open === null) this.channel.arrived(after);
     waiter(resultOf(first));
+    if (after.open === null) this.channel.arrived(after, first);
   }
 
   /** Settles as many parked reads as can be, in their order; parks again for the rest. */

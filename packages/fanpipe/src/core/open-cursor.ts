@@ -1,10 +1,10 @@
 import { InvalidArgumentError, OffsetEvictedError, OffsetNotWrittenError } from '../errors.ts';
+import { joinSignal } from '../signals.ts';
 import type { Channel } from './channel.ts';
 import { checkAmount, checkCallback, checkSignal } from './check.ts';
 import { Cursor, type OnMissed } from './cursor.ts';
 import { BoundedSeat, createBoundedSeat, OVERFLOW_POLICIES, type OverflowPolicy } from './policies.ts';
 import { Seat } from './seat.ts';
-import { joinSignal } from './signals.ts';
 
 /** Where a stream starts to read. */
 export type StreamStart =

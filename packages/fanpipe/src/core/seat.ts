@@ -1,8 +1,8 @@
 import type { CallbackError } from '../errors.ts';
+import { type AbortMember, leaveSignal } from '../signals.ts';
 import type { Channel } from './channel.ts';
 import { type ChunkNode, collectChunks, cutChunk, NOWHERE, promiseOf, resultOf } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
-import { type AbortMember, leaveSignal } from './signals.ts';
 
 /** How a stream ended for its reader. */
 export type Ending =
@@ -121,14 +121,19 @@ export class Seat<T> implements AbortMember {
   /** The next chunk as an iterator result, or null where nothing is waiting. */
   take(): IteratorYieldResult<T> | null {
     const node = this.step();
-    return node === null ? null : this.resultFrom(node);
+    if (node === null) return null;
+    const result = this.resultFrom(node);
+    this.channel.passed(node);
+    return result;
   }
 
   /** The same as a resolved promise, which is shared with other readers where the chunk is. */
   takePromise(): Promise<IteratorYieldResult<T>> | null {
     const node = this.step();
     if (node === null) return null;
-    return this.cut === 0 && !this.copy ? promiseOf(node) : Promise.resolve(this.resultFrom(node));
+    const promise = this.cut === 0 && !this.copy ? promiseOf(node) : Promise.resolve(this.resultFrom(node));
+    this.channel.passed(node);
+    return promise;
   }
 
   /** All chunks that are waiting, with neighbours merged, or null. */

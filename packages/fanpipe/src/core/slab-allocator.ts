@@ -21,7 +21,7 @@ export class SlabAllocator {
 
   /** Copies `chunk`; the place is then in `slab`, `at` and `size`, or in `own`. */
   copy(chunk: Uint8Array): void {
-    const size = chunk.byteLength;
+    const size = chunk.length;
     this.size = size;
     if (size > OWN_MEMORY_FROM) {
       const own = new Uint8Array(size);
@@ -30,7 +30,7 @@ export class SlabAllocator {
       this.slab = null;
       return;
     }
-    if (this.#slab.byteLength - this.#used < size) this.#grow(size);
+    if (this.#slab.length - this.#used < size) this.#grow(size);
     const at = this.#used;
     this.#slab.set(chunk, at);
     this.#take(at, size);
@@ -46,7 +46,7 @@ export class SlabAllocator {
       this.slab = null;
       return;
     }
-    if (this.#slab.byteLength - this.#used < atMost) this.#grow(atMost);
+    if (this.#slab.length - this.#used < atMost) this.#grow(atMost);
     const at = this.#used;
     const { written } = encoder.encodeInto(text, this.#slab.subarray(at));
     this.size = written;

@@ -1,4 +1,4 @@
-import { type AbortMember, joinSignal, leaveSignal } from './signals.ts';
+import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
 
 /** One promise that somebody waits on, with the signal that may end the wait. */
 class Wait implements AbortMember {

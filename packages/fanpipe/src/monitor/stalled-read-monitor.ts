@@ -40,7 +40,8 @@
  */
 
 import { CallbackError, InvalidArgumentError, IteratorTakenError } from '../errors.ts';
-import { watchAbort } from './abort-watch.ts';
+import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
+
 import { Alarm } from './alarm.ts';
 import type { Clock } from './clock.ts';
 import { itemSize } from './item-size.ts';
@@ -79,7 +80,8 @@ export class StalledReadMonitor<T> implements AsyncIterable<T> {
   #heldIsMeasured = false;
   #failed = false;
   #reason: unknown;
-  #unwatchSignal: (() => void) | undefined;
+  #signal: AbortSignal | undefined;
+  readonly #onAbort: AbortMember = { aborted: (reason) => this.#abort(reason) };
 
   readonly #watch: SourceWatch;
   #size: ((item: T) => number) | undefined;
@@ -104,7 +106,10 @@ export class StalledReadMonitor<T> implements AsyncIterable<T> {
     });
     this.#source = openSource(source);
     if (signal?.aborted) this.#abort(signal.reason);
-    else if (signal) this.#unwatchSignal = watchAbort(signal, () => this.#abort(signal.reason));
+    else if (signal) {
+      this.#signal = signal;
+      joinSignal(signal, this.#onAbort);
+    }
   }
 
   /**
@@ -333,8 +338,8 @@ export class StalledReadMonitor<T> implements AsyncIterable<T> {
     this.#phase = 'idle';
     this.#gate.clear();
     this.#watch.end();
-    this.#unwatchSignal?.();
-    this.#unwatchSignal = undefined;
+    if (this.#signal !== undefined) leaveSignal(this.#signal, this.#onAbort);
+    this.#signal = undefined;
     this.#reads.clear((read) => {
       if (failed) read.reject(reason);
       else read.resolve({ done: true, value: undefined });

@@ -1,10 +1,16 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { watchAbort } from './abort-watch.ts';
+import { joinSignal, leaveSignal } from './signals.ts';
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
 
-describe('watchAbort', () => {
+function watchAbort(signal: AbortSignal, callback: () => void): () => void {
+  const member = { aborted: callback };
+  joinSignal(signal, member);
+  return () => leaveSignal(signal, member);
+}
+
+describe('joinSignal', () => {
   test('CLEAN: one listener however many watch, none once the last has stopped', () => {
     const { signal } = new AbortController();
     const stops = Array.from({ length: 50 }, () => watchAbort(signal, () => {}));

@@ -1,5 +1,5 @@
 /**
- * One abort listener per signal, however many streams and waits use it.
+ * One abort listener per signal, however many streams, waits and monitors use it.
  *
  * A listener for each would draw a MaxListeners warning at the eleventh stream and cost a closure each. The listener is
  * removed when the last member leaves, so nothing stays behind on a signal that outlives its streams.
@@ -28,10 +28,9 @@ class SignalGroup {
   }
 
   readonly #onAbort = (): void => {
+    // Over the live set: a member that one before it has made leave is not told.
+    for (const member of this.#members) member.aborted(this.#signal.reason);
     this.#disband();
-    const members = [...this.#members];
-    this.#members.clear();
-    for (const member of members) member.aborted(this.#signal.reason);
   };
 
   #disband(): void {
