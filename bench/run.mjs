@@ -36,6 +36,7 @@ const { values: flags } = parseArgs({
     all: { type: 'boolean' },
     rounds: text,
     seconds: text,
+    'node-flags': text,
     'target-ms': text,
     'warm-ms': text,
     ours: text,
@@ -47,11 +48,12 @@ const { values: flags } = parseArgs({
 
 const usage = `npm run bench -- [options]
 
-  (none)                 everything, about ten minutes per Node; writes bench/results
+  (none)                 everything, a quarter of an hour per Node; writes bench/results
   --quick                the rows of the goals, less than a minute; writes .cache/bench
   --ours PATH            measure another build of fanpipe (its index.js)
   --rounds N             rounds of every case
   --seconds S            begin no further case then, once every case had a round
+  --node-flags FLAG,…    for the children; --quick has --no-concurrent-recompilation
   --warm-ms, --target-ms CPU milliseconds of warm-up and of the measured part, per round
 
 Any of these measures just that and writes nothing:
@@ -101,23 +103,27 @@ function explore() {
       extra: numbers(flags.readers, [1, 10_000]),
     },
   };
-  return list(flags.only, ['throughput']).flatMap((work) => {
-    if (looksAt[work] === undefined)
-      throw new Error(`No such work: ${work}. Known: ${Object.keys(looksAt).join(', ')}`);
-    return Object.entries(looksAt[work]).reduce(
-      (cases, [field, values]) => cases.flatMap((task) => values.map((value) => ({ ...task, [field]: value }))),
-      [{ work }],
-    );
-  });
+  return list(flags.only, ['throughput'])
+    .flatMap((work) => {
+      if (looksAt[work] === undefined)
+        throw new Error(`No such work: ${work}. Known: ${Object.keys(looksAt).join(', ')}`);
+      return Object.entries(looksAt[work]).reduce(
+        (cases, [field, values]) => cases.flatMap((task) => values.map((value) => ({ ...task, [field]: value }))),
+        [{ work }],
+      );
+    })
+    .filter(({ peer, copy, work }) => work === 'memory' || !copy || peer.startsWith('fanpipe'));
 }
 
 const exploring = Object.keys(filters).some((filter) => flags[filter] !== undefined);
-const defaults = flags.quick ? { rounds: 5, ms: 50 } : { rounds: 3, ms: exploring ? 150 : 300 };
+const defaults = flags.quick ? { rounds: 5, ms: 50 } : { rounds: 3, ms: exploring ? 150 : 200 };
 const timing = {
   warmMs: Number(flags['warm-ms'] ?? defaults.ms),
   targetMs: Number(flags['target-ms'] ?? defaults.ms),
 };
 const plan = exploring ? explore() : flags.quick ? quickPlan() : fullPlan();
+// A short run cannot wait for code that another thread compiles, least of all on a busy machine.
+const nodeFlags = list(flags['node-flags'], flags.quick ? ['--no-concurrent-recompilation'] : []).filter(Boolean);
 const rounds = Number(flags.rounds ?? defaults.rounds);
 
 if (flags.ours === undefined && !existsSync(join(here, '../packages/fanpipe/dist/index.js'))) {
@@ -132,13 +138,14 @@ function onProgress({ round, done, total, task }) {
 }
 
 const began = Date.now();
-const seconds = Number(flags.seconds ?? (flags.quick && !exploring ? 50 : Number.POSITIVE_INFINITY));
+const seconds = Number(flags.seconds ?? (exploring ? Number.POSITIVE_INFINITY : flags.quick ? 50 : 900));
 const outcomes = runTasks(
   plan.map((task) => ({ ...timing, ...task })),
   {
     rounds,
     deadline: began + seconds * 1000,
     execPath: process.execPath,
+    nodeFlags,
     ours: flags.ours === undefined ? undefined : pathToFileURL(resolve(flags.ours)).href,
     onProgress,
   },
@@ -149,6 +156,7 @@ const rows = judge(outcomes, nodeMajor);
 const result = {
   ...machine(),
   quick: Boolean(flags.quick),
+  nodeFlags,
   rounds,
   ...timing,
   seconds: (Date.now() - began) / 1000,

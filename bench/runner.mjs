@@ -14,8 +14,8 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-function runChild(task, { execPath, ours }) {
-  const flags = ['--expose-gc', '--no-warnings'];
+function runChild(task, { execPath, ours, nodeFlags }) {
+  const flags = ['--expose-gc', '--no-warnings', ...nodeFlags];
   if (task.peer.startsWith('iter.')) flags.push('--experimental-stream-iter');
   const env = { ...process.env, NODE_OPTIONS: '' };
   if (ours !== undefined) env.FANPIPE_BENCH_OURS = ours;

@@ -43,7 +43,8 @@ if (!existsSync(join(root, 'bench/node_modules'))) {
 const quick = args.includes('--quick');
 // Filters, help and JSON are for one Node at a time.
 const plain = args.every(
-  (arg, i) => /^--(quick|ours|out|rounds|seconds|target-ms|warm-ms)\b/.test(arg) || !args[i].startsWith('--'),
+  (arg, i) =>
+    /^--(quick|ours|out|rounds|seconds|target-ms|warm-ms|node-flags)\b/.test(arg) || !args[i].startsWith('--'),
 );
 const nodes = [process.execPath];
 if (plain && Number.parseInt(process.versions.node, 10) !== 26) {

@@ -1,5 +1,7 @@
 import { Effect, Exit, PubSub, Scope } from 'effect';
 
+// `take` per chunk: `takeAll`, which returns all that is there as an array, was slower wherever the writer gives turns.
+
 /** The last message of `endUnsafe`: a subscription delivers it after everything before, then forever. */
 const END = Symbol('end');
 
@@ -38,24 +40,6 @@ const read = (subscription) =>
     }),
   );
 
-const readTaken = (subscription) =>
-  Effect.runPromise(
-    Effect.gen(function* () {
-      let chunks = 0;
-      let bytes = 0;
-      const takeAll = PubSub.takeAll(subscription);
-      for (;;) {
-        const taken = yield* takeAll;
-        for (let i = 0; i < taken.length; i++) {
-          const chunk = taken[i];
-          if (chunk === END) return { chunks, bytes };
-          chunks++;
-          bytes += chunk.byteLength;
-        }
-      }
-    }),
-  );
-
 function churn() {
   const pubsub = Effect.runSync(PubSub.unbounded());
   return {
@@ -71,20 +55,11 @@ function churn() {
 
 export const effect = {
   id: 'effect',
-  label: 'Effect PubSub, take',
+  label: 'Effect PubSub 4.1.0',
   kind: 'async',
   note: '`PubSub.unbounded()`, `publishUnsafe`, a fiber per reader with `yield* PubSub.take(subscription)`',
   open,
   read,
   watch: (subscription, onChunk) => Effect.runPromise(readAll(subscription, onChunk)),
   churn,
-};
-
-export const effectTakeAll = {
-  id: 'effect.takeAll',
-  label: 'Effect PubSub, takeAll',
-  kind: 'async',
-  note: 'as above with `yield* PubSub.takeAll(subscription)`, looping over what it returns',
-  open,
-  read: readTaken,
 };

@@ -16,7 +16,6 @@ const registry = [
   ['callbacks.array', './callbacks.mjs', 'callbackArray'],
   ['events.on', './events-on.mjs', 'eventsOn'],
   ['effect', './effect.mjs', 'effect'],
-  ['effect.takeAll', './effect.mjs', 'effectTakeAll'],
   ['rxjs', './rxjs.mjs', 'rxjs'],
   ['rxjs.sync', './rxjs.mjs', 'rxjsSync'],
   ['passthrough', './passthrough.mjs', 'passthrough'],

@@ -11,7 +11,7 @@ function open({ readers }) {
 
 export const rxjs = {
   id: 'rxjs',
-  label: 'RxJS Subject, concatMap',
+  label: 'RxJS 7.8.2 Subject, concatMap',
   kind: 'async',
   note: '`subject.pipe(concatMap(async (chunk) => …)).subscribe()`: an asynchronous step per chunk, in order',
   open,
@@ -44,7 +44,7 @@ export const rxjs = {
 
 export const rxjsSync = {
   id: 'rxjs.sync',
-  label: 'RxJS Subject, synchronous',
+  label: 'RxJS 7.8.2 Subject, synchronous',
   kind: 'sync',
   note: '`subject.subscribe((chunk) => …)`, which runs inside the write',
   open,

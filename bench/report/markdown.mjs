@@ -54,7 +54,7 @@ function memoryTable(cases) {
     ['one of 10 stalled', (o) => o.kind === 'stalled' && o.readers === 10 && o.size === 65536, stalled],
     ['one of 1,000 stalled', (o) => o.kind === 'stalled' && o.readers === 1000, stalled],
     ['per 100-byte write', (o) => o.size === 100 && o.readers === 2, (m) => bytesFigure(m.perWrite)],
-    ['per open stream', (o) => o.kind === 'open', (m) => bytesFigure(m.bytes)],
+    ['per open stream', (o) => o.kind === 'open', (m) => bytesFigure(Math.max(0, m.bytes))],
     ['per parked stream', (o) => o.kind === 'parked', (m) => bytesFigure(m.bytes)],
   ];
   const rows = [
@@ -106,7 +106,7 @@ export function markdownReport(runs, { notes, charts }) {
   const machines = new Set(runs.map((run) => `${run.cpu}, ${run.cores} cores, ${run.memoryGiB} GiB, ${run.platform}`));
   const lines = runs.map(
     (run) =>
-      `- Node ${run.node} (V8 ${run.v8}), commit ${run.commit}, ${run.date}: ${run.rounds} rounds of ${run.targetMs} ms after ${run.warmMs} ms of warm-up.`,
+      `- Node ${run.node} (V8 ${run.v8}), commit ${run.commit}, ${run.date}: at most ${run.rounds} rounds of ${run.targetMs} ms after ${run.warmMs} ms of warm-up${run.nodeFlags.length > 0 ? `, with ${run.nodeFlags.join(' ')}` : ''}.`,
   );
   const peers = Object.entries(notes).map(([id, { label, kind, note }]) => [
     id,

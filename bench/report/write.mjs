@@ -18,7 +18,7 @@ const NAMES = {
   'iter.broadcast': 'iter broadcast()',
   'iter.share': 'iter share()',
 };
-const LEFT_OUT = new Set(['callbacks.array', 'rxjs.sync', 'passthrough.data', 'effect.takeAll']);
+const LEFT_OUT = new Set(['callbacks.array', 'rxjs.sync', 'passthrough.data']);
 
 function chartOf(run, notes) {
   const cases = run.cases.filter(

@@ -40,6 +40,15 @@ export async function throughput(peer, { readers, size, copy, every, yieldBy, wa
   return { value: (writes * readers) / micros, writes, micros };
 }
 
+/**
+ * Before the first number of readers: compiles the code with ten of them. With one alone, most of a short run would be spent
+ * in code that is not optimized yet.
+ */
+export async function compile(peer, { size, copy, every, yieldBy, warmMs, targetMs }) {
+  const options = { readers: 10, size, copy, every, giveTurn: yields[yieldBy] };
+  await warmUp((writes) => run(peer, options, writes), { warmMs: warmMs * 2, targetMs, least: Math.max(32, every) });
+}
+
 /** A burst: so much is written at once before any reader runs. 1,024 writes of 64 B are 64 KiB. */
 export const BURST = 1024;
 
