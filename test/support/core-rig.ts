@@ -109,6 +109,8 @@ export class Rig {
   readonly streams: RigStream[] = [];
   /** How many steps were made. */
   steps = 0;
+  /** How often a turn met what makes a run worth its time. */
+  readonly seen = { parkedReads: 0, waits: 0, gaps: 0, failures: 0 };
   #seed = 0;
   #written = 0;
   #reads: PendingRead[] = [];
@@ -413,6 +415,7 @@ export class Rig {
     if (this.#disorder !== undefined) fail(this.#disorder);
     this.#reads = this.#reads.filter((read) => !this.#compareRead(read));
     this.#waits = this.#waits.filter((wait) => !compareWait(wait));
+    this.seen.waits += this.#waits.length;
     this.#collectors = this.#collectors.filter((collector) => !this.#compareCollector(collector));
     for (const stream of this.streams) {
       if (stream.told.length !== stream.expectedTold.length) {
@@ -440,6 +443,7 @@ export class Rig {
         if (model.sleeps) model.serve();
         const told = model.report();
         expectedTold.push(...told);
+        this.seen.gaps += told.length;
         if (told.length > 0) moved = true;
       }
       for (const { model } of this.#collectors) if (model.step()) moved = true;
@@ -451,6 +455,7 @@ export class Rig {
     const { expected, actual, stream, label } = read;
     if (expected === undefined) {
       if (actual !== undefined) fail(`${label} settled, but must wait`);
+      this.seen.parkedReads++;
       return false;
     }
     if (actual === undefined) fail(`${label} must have settled as ${expected.kind}, but waits`);
@@ -458,6 +463,7 @@ export class Rig {
       if (expected.kind !== 'failed' || !expected.is(actual.error)) {
         fail(`${label} rejected with ${actual.error}, expected ${expected.kind}`);
       }
+      this.seen.failures++;
       return true;
     }
     const { value, done } = actual.value;
