@@ -56,6 +56,8 @@ export class Channel<T> {
   readonly room: Waits = new Waits();
   /** Told once, in the order of their coming, when the writer ends. */
   readonly endWatchers: Set<() => void> = new Set();
+  /** Seats that are to be detached if their cursors are dropped. */
+  readonly seated: Set<Seat<T>> = new Set();
 
   readonly #history: History<T>;
   /** Of the attached streams, how many have a lag of 0. */
@@ -195,6 +197,7 @@ export class Channel<T> {
     if (seat.ending !== null) return;
     seat.withdraw();
     seat.freeze(ending);
+    this.seated.delete(seat);
     this.streamCount--;
     if (seat.countedAt === this.tail.start) this.#caughtUp--;
     else this.#passFlushes(seat.position, Number.POSITIVE_INFINITY, seat.since);

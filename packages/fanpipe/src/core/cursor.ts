@@ -17,9 +17,11 @@ export type OnMissed = (missed: number, from: number) => void;
 // seat, which the channel may hold, it would.
 const missedCallbacks: WeakMap<object, OnMissed> = new WeakMap();
 
-// Seats of dropped cursors. The seat does not refer to its cursor, so this does not keep one alive.
-const dropped: FinalizationRegistry<Seat<unknown>> = new FinalizationRegistry((seat) => {
-  seat.channel.detach(seat, DONE);
+// Seats of dropped cursors. Weakly, since a seat leads to its channel, and that to the cursors that are parked there: held
+// from here, a writer that is dropped while a reader waits could never be collected. The channel holds the seat.
+const dropped: FinalizationRegistry<WeakRef<Seat<unknown>>> = new FinalizationRegistry((reference) => {
+  const seat = reference.deref();
+  seat?.channel.detach(seat, DONE);
 });
 
 // One executor for all parked reads: a closure for each would cost as much as the promise.
@@ -56,7 +58,8 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   sit(seat: Seat<T>, onMissed?: OnMissed): void {
     this.seat = seat;
     this.node = NOWHERE as ChunkNode<T>;
-    dropped.register(this, seat as Seat<unknown>, seat);
+    this.channel.seated.add(seat);
+    dropped.register(this, new WeakRef(seat as Seat<unknown>), seat);
     if (onMissed !== undefined) missedCallbacks.set(this, onMissed);
   }
 
@@ -357,6 +360,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     if (this.waiter === null && seat.plain) {
       this.node = seat.node;
       this.seat = null;
+      this.channel.seated.delete(seat);
       dropped.unregister(seat);
     }
   }
