@@ -1,24 +1,17 @@
 import { OffsetOverflowError } from '../errors.ts';
-import { ChunkNode, collectChunks } from './chunk-node.ts';
+import { type Batch, BatchCache } from './batch-cache.ts';
+import { ChunkNode } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
+import { Flushes } from './flushes.ts';
 import { History } from './history.ts';
 import { OverflowHeap } from './overflow-heap.ts';
 import { ParkingLot } from './parking-lot.ts';
-import { BlockSeat, type BoundedSeat, type DropOldestSeat } from './policies.ts';
+import { BlockSeat, type BoundedSeat } from './policies.ts';
 import type { Ending, Seat } from './seat.ts';
 import { Waits } from './waits.ts';
 
 /** State of a writer. */
 export type WriterState = 'open' | 'closed' | 'failed';
-
-/** A `flush` that waits until `pending` streams have passed `node`. */
-interface Flush<T> {
-  readonly id: number;
-  readonly node: ChunkNode<T>;
-  readonly target: number;
-  pending: number;
-  readonly done: () => void;
-}
 
 /**
  * What a writer and its streams share: the list of chunks, the tail, and who waits.
@@ -59,29 +52,20 @@ export class Channel<T> {
   /** Seats that are to be detached if their cursors are dropped. */
   readonly seated: Set<Seat<T>> = new Set();
 
+  readonly flushes: Flushes<T> = new Flushes(this);
+
   readonly #history: History<T>;
   /** Of the attached streams, how many have a lag of 0. */
   #caughtUp = 0;
   readonly #parked: ParkingLot<T> = new ParkingLot();
   readonly #parkedForBatches: ParkingLot<T> = new ParkingLot();
   #batchWakeScheduled = false;
-  /** The batch that was made last, for other readers at the same place. */
-  #batchFrom: ChunkNode<T> | null = null;
-  #batchTo: ChunkNode<T> | null = null;
-  #batch: IteratorYieldResult<readonly T[]> | null = null;
-  #batchPromise: Promise<IteratorYieldResult<readonly T[]>> | null = null;
+  readonly #batches: BatchCache<T> = new BatchCache();
   readonly #blockHeap: OverflowHeap<T> = new OverflowHeap();
   readonly #otherHeap: OverflowHeap<T> = new OverflowHeap();
   /** No bounded stream overflows before the tail passes this offset. */
   #alarm = Number.POSITIVE_INFINITY;
   #blockingCount = 0;
-  readonly #behind: Set<DropOldestSeat<T>> = new Set();
-  #flushes: Flush<T>[] = [];
-  #lastFlushId = 0;
-  /** A flush waits at the tail, so the fast path must stop there also when it is filled. */
-  #tailGuarded = false;
-  /** The next tail at which a stream that is behind may have missed what a flush waits for. */
-  #slideAt = Number.POSITIVE_INFINITY;
 
   constructor(origin: number, replay: number, wholeRecords: boolean) {
     this.origin = origin;
@@ -105,7 +89,7 @@ export class Channel<T> {
     node.data = data;
     node.at = at;
     node.next = tail;
-    if (this.#tailGuarded) this.#tailGuarded = false;
+    if (this.flushes.guardsTail) this.flushes.guardsTail = false;
     else node.open = tail;
     this.tail = tail;
     if (this.#history.active) this.#history.appended(node, tail);
@@ -118,7 +102,7 @@ export class Channel<T> {
     if (this.#parkedForBatches.count !== 0) this.#scheduleBatchWake();
     const tail = this.tail.start;
     if (tail > this.#alarm) this.#overflow();
-    if (tail >= this.#slideAt) this.#slide();
+    if (tail >= this.flushes.slideAt) this.flushes.slide();
   }
 
   /** Ends the channel: readers get what is there, then the end or the reason. False if it had ended. */
@@ -176,16 +160,6 @@ export class Channel<T> {
     if (node === this.tail) this.#caughtUp++;
   }
 
-  /** Whether a stream opened at `offset` would pass a flush that must not wait for it. */
-  isBehindFlush(offset: number): boolean {
-    return this.#flushes.some((flush) => flush.target > offset);
-  }
-
-  /** Id of the last flush that was called. */
-  get lastFlushId(): number {
-    return this.#lastFlushId;
-  }
-
   /** A plain cursor has read the last chunk of an ended channel. */
   leftAtEnd(): void {
     this.streamCount--;
@@ -200,7 +174,7 @@ export class Channel<T> {
     this.seated.delete(seat);
     this.streamCount--;
     if (seat.countedAt === this.tail.start) this.#caughtUp--;
-    else this.#passFlushes(seat.position, Number.POSITIVE_INFINITY, seat.since);
+    else this.flushes.moved(seat.position, Number.POSITIVE_INFINITY, seat.since);
     const { parked, watcher } = seat;
     if (parked !== null) this.unpark(parked);
     seat.watcher = null;
@@ -212,9 +186,7 @@ export class Channel<T> {
   /** A plain cursor has come from `last` to `node`, where the fast path stops. */
   arrived(node: ChunkNode<T>, last: ChunkNode<T>): void {
     if (node === this.tail) this.#caughtUp++;
-    if (this.#flushes.length !== 0) {
-      for (const flush of [...this.#flushes]) if (flush.node === node) this.#flushPassed(flush);
-    }
+    if (!this.flushes.isEmpty) this.flushes.arrived(node);
     this.passed(last);
   }
 
@@ -235,39 +207,28 @@ export class Channel<T> {
       seat.countedAt = to;
       this.#caughtUp++;
     }
-    if (this.#flushes.length !== 0) this.#passFlushes(from, to, seat.since);
+    if (!this.flushes.isEmpty) this.flushes.moved(from, to, seat.since);
   }
 
-  /** All that waits for a plain cursor at `node`, which then stands at the tail. One array for all at the same place. */
-  takeBatch(node: ChunkNode<T>): IteratorYieldResult<readonly T[]> {
-    const { tail } = this;
+  /** All that waits for a plain cursor at `node`, which then stands at the tail. */
+  takeBatch(node: ChunkNode<T>): Batch<T> {
+    const batch = this.#batches.get(node, this.tail);
+    this.#tookAll(node);
+    return batch;
+  }
+
+  /** The same as a resolved promise. */
+  takeBatchPromise(node: ChunkNode<T>): Promise<Batch<T>> {
+    const promise = this.#batches.getPromise(node, this.tail);
+    this.#tookAll(node);
+    return promise;
+  }
+
+  #tookAll(node: ChunkNode<T>): void {
     this.#caughtUp++;
-    if (this.#flushes.length !== 0) this.#passFlushes(node.start, tail.start, -1);
-    if (this.#batchFrom === node && this.#batchTo === tail) {
-      return this.#batch as IteratorYieldResult<readonly T[]>;
-    }
-    // The cache pins its chunks, so it lives no longer than the readers that are about to run.
-    if (this.#batchFrom === null) queueMicrotask(this.#forgetBatch);
-    this.#batchFrom = node;
-    this.#batchTo = tail;
-    this.#batchPromise = null;
-    this.#batch = { value: collectChunks(node, 0, tail), done: false };
+    if (!this.flushes.isEmpty) this.flushes.moved(node.start, this.tail.start, -1);
     this.passed(node);
-    return this.#batch;
   }
-
-  /** The same as a resolved promise, shared too. */
-  takeBatchPromise(node: ChunkNode<T>): Promise<IteratorYieldResult<readonly T[]>> {
-    const batch = this.takeBatch(node);
-    return (this.#batchPromise ??= Promise.resolve(batch));
-  }
-
-  readonly #forgetBatch = (): void => {
-    this.#batchFrom = null;
-    this.#batchTo = null;
-    this.#batch = null;
-    this.#batchPromise = null;
-  };
 
   /** A cursor waits for the next write. */
   park(cursor: Cursor<T>): void {
@@ -347,79 +308,13 @@ export class Channel<T> {
     return this.recordFrom(this.tail.start - mark);
   }
 
-  /** A `drop-oldest` stream has let go of its node. */
-  fellBehind(seat: DropOldestSeat<T>): void {
-    this.#behind.add(seat);
-    for (const flush of this.#flushes) this.#slideAt = Math.min(this.#slideAt, this.#missedAt(flush, seat));
-  }
-
-  /** It has a node again, or is gone. */
-  caughtWindow(seat: DropOldestSeat<T>): void {
-    this.#behind.delete(seat);
-  }
-
-  // ---- flushing
-
-  /** Whether a flush is under way. */
-  get flushing(): boolean {
-    return this.#flushes.length !== 0;
-  }
-
   /** Calls `done` when all attached streams have read, or missed, what was written so far; returns how to give up. */
   flush(done: () => void): () => void {
-    for (const seat of this.#behind) seat.slide();
+    this.flushes.slide();
     const pending = this.streamCount - this.#caughtUp;
-    if (pending === 0) {
-      done();
-      return () => {};
-    }
-    const flush: Flush<T> = { id: ++this.#lastFlushId, node: this.tail, target: this.tail.start, pending, done };
-    this.#flushes.push(flush);
-    this.#tailGuarded = true;
-    this.#planSlide();
-    return () => this.#forgetFlush(flush);
-  }
-
-  #passFlushes(from: number, to: number, since: number): void {
-    for (const flush of [...this.#flushes]) {
-      if (flush.id > since && from < flush.target && to >= flush.target) this.#flushPassed(flush);
-    }
-  }
-
-  #flushPassed(flush: Flush<T>): void {
-    if (--flush.pending > 0) return;
-    this.#forgetFlush(flush);
-    flush.done();
-  }
-
-  #forgetFlush(flush: Flush<T>): void {
-    this.#flushes = this.#flushes.filter((other) => other !== flush);
-    if (this.#flushes.some((other) => other.node === flush.node)) return;
-    if (flush.node === this.tail) this.#tailGuarded = false;
-    else flush.node.open = flush.node.next;
-  }
-
-  #slide(): void {
-    for (const seat of [...this.#behind]) seat.slide();
-    this.#planSlide();
-  }
-
-  #planSlide(): void {
-    this.#slideAt = Number.POSITIVE_INFINITY;
-    for (const flush of this.#flushes) {
-      for (const seat of this.#behind) {
-        if (seat.position < flush.target) {
-          this.#slideAt = Math.min(this.#slideAt, this.#missedAt(flush, seat));
-        }
-      }
-    }
-  }
-
-  /** The tail at which a stream that is behind has missed all that a flush waits for. */
-  #missedAt(flush: Flush<T>, seat: DropOldestSeat<T>): number {
-    // A record of which a part has left the window is missed whole.
-    const last = this.wholeRecords ? Math.min(flush.target, this.nodeAt(flush.target - 1).start + 1) : flush.target;
-    return last + seat.highWaterMark;
+    if (pending > 0) return this.flushes.add(pending, done);
+    done();
+    return () => {};
   }
 }
 

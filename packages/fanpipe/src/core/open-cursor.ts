@@ -52,14 +52,14 @@ export function openCursor<T>(channel: Channel<T>, options: StreamOptions, copy:
   const node = channel.nodeAt(start);
   const skip = start - node.start;
   const bounded = overflow !== undefined || highWaterMark !== undefined;
-  const isLate = channel.isBehindFlush(start);
+  const isLate = channel.flushes.isBefore(start);
   const cursor = new Cursor(channel, node);
   if (bounded || copy || signal !== undefined || skip > 0 || isLate) {
     const mark = highWaterMark ?? (channel.wholeRecords ? DEFAULT_ITEM_MARK : DEFAULT_BYTE_MARK);
     const seat = bounded ? createBoundedSeat(overflow ?? 'block', channel, node, mark) : new Seat(channel, node);
     seat.skip = skip;
     seat.copy = copy;
-    seat.since = channel.lastFlushId;
+    seat.since = channel.flushes.lastId;
     if (node === channel.tail) seat.countedAt = node.start;
     cursor.sit(seat, onMissed);
     channel.joined(node);

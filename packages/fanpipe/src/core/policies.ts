@@ -112,7 +112,7 @@ export class DropOldestSeat<T> extends BoundedSeat<T> {
     this.#behind = true;
     this.node = NOWHERE as ChunkNode<T>;
     this.skip = 0;
-    this.channel.fellBehind(this);
+    this.channel.flushes.fellBehind(this);
   }
 
   /** Where the window begins, or where the stream stands if that is later. */
@@ -140,7 +140,7 @@ export class DropOldestSeat<T> extends BoundedSeat<T> {
     if (!this.#behind) return;
     this.slide();
     this.#behind = false;
-    this.channel.caughtWindow(this);
+    this.channel.flushes.caughtWindow(this);
     this.node = this.channel.nodeAt(this.#offset);
     this.skip = this.#offset - this.node.start;
     this.rearm();
@@ -163,7 +163,7 @@ export class DropOldestSeat<T> extends BoundedSeat<T> {
     if (this.#behind) {
       this.slide();
       this.#behind = false;
-      this.channel.caughtWindow(this);
+      this.channel.flushes.caughtWindow(this);
       this.node = new ChunkNode<T>(this.#offset);
     }
     if (this.#holding) {

@@ -87,7 +87,7 @@ export class Seat<T> implements AbortMember {
       this.trouble === null &&
       this.ending === null &&
       this.watcher === null &&
-      !this.channel.flushing
+      this.channel.flushes.isEmpty
     );
   }
 
