@@ -39,12 +39,14 @@ function check(error: unknown, expected: string | Error | object, what: string):
     const code = (error as { code?: unknown } | null)?.code;
     if (code !== expected)
       throw new Error(`${what}: expected the code ${expected}, got ${show(code)} of ${show(error)}`);
+  } else if (typeof expected === 'function') {
+    ok(error instanceof expected, `${what}: expected a ${expected.name}, got ${show(error)}`);
   } else {
     equal(error, expected, what);
   }
 }
 
-/** `run` throws an error with this code, or exactly this value. */
+/** `run` throws an error with this code, of this class, or exactly this value. */
 export function throws(run: () => unknown, expected: string | object, what: string): void {
   let value: unknown;
   try {
@@ -56,7 +58,7 @@ export function throws(run: () => unknown, expected: string | object, what: stri
   throw new Error(`${what}: expected a throw, it returned ${show(value)}`);
 }
 
-/** `promise` rejects with an error with this code, or exactly this value. */
+/** `promise` rejects with an error with this code, of this class, or exactly this value. */
 export async function rejects(promise: PromiseLike<unknown>, expected: string | object, what: string): Promise<void> {
   let value: unknown;
   try {

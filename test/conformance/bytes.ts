@@ -55,3 +55,14 @@ export class Checksum {
     return `${this.size}:${this.#hash >>> 0}`;
   }
 }
+
+/** All that a web stream yields, as a text. */
+export async function drain(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = stream.getReader();
+  const bytes: number[] = [];
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return decode(new Uint8Array(bytes));
+    bytes.push(...value);
+  }
+}

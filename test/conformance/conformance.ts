@@ -3,15 +3,27 @@
  * as a user does, and nothing else but what lies in this folder.
  */
 
-import { coreCases } from './core-cases.ts';
+import { endCases } from './end-cases.ts';
 import { type Case, type Report, runCases as runHere } from './harness.ts';
 import { limitCases } from './limit-cases.ts';
 import { monitorCases } from './monitor-cases.ts';
+import { readCases } from './read-cases.ts';
+import { readableCases } from './readable-cases.ts';
+import { sourceCases } from './source-cases.ts';
 import { typedCases } from './typed-cases.ts';
-import { webCases } from './web-cases.ts';
+import { writeCases } from './write-cases.ts';
 
 /** All cases, in the order in which they run. */
-export const cases: readonly Case[] = [...coreCases, ...limitCases, ...typedCases, ...webCases, ...monitorCases];
+export const cases: readonly Case[] = [
+  ...writeCases,
+  ...readCases,
+  ...endCases,
+  ...limitCases,
+  ...typedCases,
+  ...readableCases,
+  ...sourceCases,
+  ...monitorCases,
+];
 
 /** Runs all cases here and tells how they went. `runtime` is the name to report. */
 export function runConformance(runtime: string): Promise<Report> {
