@@ -1,7 +1,7 @@
 /** How streams and writers end, and what one stream has to do with another. */
 import { ByteWriter } from 'fanpipe';
 import { equal, isSettled, ok, rejects, same, sameText, throws } from './assert.ts';
-import { chunksOf, } from './bytes.ts';
+import { chunksOf } from './bytes.ts';
 import { test, testWith } from './case.ts';
 import type { Case } from './harness.ts';
 

@@ -2,7 +2,7 @@
 import { ByteWriter } from 'fanpipe';
 import { equal, ok, rejects, same, sameText, throws } from './assert.ts';
 import { Checksum, chunksOf, decode, encode, noise, readNow } from './bytes.ts';
-import { test, } from './case.ts';
+import { test } from './case.ts';
 import type { Case } from './harness.ts';
 
 export const readCases: readonly Case[] = [

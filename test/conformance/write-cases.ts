@@ -1,7 +1,7 @@
 /** Writing: what is taken, what is refused, and when it can be read. */
 import { ByteWriter } from 'fanpipe';
 import { equal, ok, rejects, same, sameText, throws } from './assert.ts';
-import { chunksOf, decode, encode, } from './bytes.ts';
+import { chunksOf, decode, encode } from './bytes.ts';
 import { test, testWith } from './case.ts';
 import type { Case } from './harness.ts';
 
