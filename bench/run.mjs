@@ -116,10 +116,14 @@ function explore() {
 }
 
 const exploring = Object.keys(filters).some((filter) => flags[filter] !== undefined);
-const defaults = flags.quick ? { rounds: 5, ms: 50 } : { rounds: 3, ms: exploring ? 150 : 200 };
+const defaults = flags.quick
+  ? { rounds: 5, warmMs: 50, targetMs: 50 }
+  : exploring
+    ? { rounds: 3, warmMs: 200, targetMs: 150 }
+    : { rounds: 3, warmMs: 400, targetMs: 300 };
 const timing = {
-  warmMs: Number(flags['warm-ms'] ?? defaults.ms),
-  targetMs: Number(flags['target-ms'] ?? defaults.ms),
+  warmMs: Number(flags['warm-ms'] ?? defaults.warmMs),
+  targetMs: Number(flags['target-ms'] ?? defaults.targetMs),
 };
 const plan = exploring ? explore() : flags.quick ? quickPlan() : fullPlan();
 // A short run cannot wait for code that another thread compiles, least of all on a busy machine.
@@ -138,7 +142,7 @@ function onProgress({ round, done, total, task }) {
 }
 
 const began = Date.now();
-const seconds = Number(flags.seconds ?? (exploring ? Number.POSITIVE_INFINITY : flags.quick ? 50 : 900));
+const seconds = Number(flags.seconds ?? (exploring ? Number.POSITIVE_INFINITY : flags.quick ? 50 : 1200));
 const outcomes = runTasks(
   plan.map((task) => ({ ...timing, ...task })),
   {
