@@ -1,0 +1,57 @@
+/** Each example is run by the command that its README gives, and prints exactly what is written down here for it. */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const examples = readdirSync(join(root, 'examples'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+  .sort();
+
+interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function runExample(...args: string[]): Promise<Output> {
+  // On Windows npm is a script, which only a shell can start.
+  const options = { cwd: root, timeout: 60_000, shell: process.platform === 'win32' };
+  return new Promise((resolve) => {
+    execFile('npm', ['run', '-s', 'example', ...args], options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+    });
+  });
+}
+
+const expectedFile = (name: string): string => join(root, 'test', 'examples', `${name}.expected.txt`);
+
+test('there are examples, and nothing is expected of one that is gone', () => {
+  expect(examples).toEqual(
+    expect.arrayContaining(['basic-broadcast', 'http-fanout', 'stalled-monitor', 'typed-broadcast']),
+  );
+  const expected = readdirSync(join(root, 'test', 'examples')).filter((file) => file.endsWith('.expected.txt'));
+  expect(expected.map((file) => file.replace('.expected.txt', '')).sort()).toEqual(examples);
+});
+
+test.each(examples)('%s', async (name) => {
+  const { code, stdout, stderr } = await runExample(name);
+  expect(stdout, stderr).toBe(readFileSync(expectedFile(name), 'utf8'));
+  expect(code, stderr).toBe(0);
+});
+
+test.each(examples)('%s has a README that gives the command', (name) => {
+  const readme = join(root, 'examples', name, 'README.md');
+  expect(existsSync(readme)).toBe(true);
+  expect(readFileSync(readme, 'utf8')).toContain(`npm run -s example ${name}`);
+});
+
+test('a name that is not there lists those that are', async () => {
+  const { code, stdout, stderr } = await runExample('no-such-example');
+  expect(code).not.toBe(0);
+  expect(stdout).toBe('');
+  for (const name of examples) expect(stderr).toContain(name);
+});
