@@ -20,6 +20,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const root = dirname(dirname(here));
 const cache = join(root, '.cache');
 const prefix = join(cache, 'runtimes');
+/** What drives Chromium. */
+const driver = join(prefix, 'node_modules', 'playwright-core', 'index.mjs');
 const DEADLINE_MS = 120_000;
 
 const platform = `${process.platform}-${process.arch}`;
@@ -78,8 +80,6 @@ export const runtimes = {
     version: ['--version'],
     absent: ['ReadableStream.from'],
     run: async (binary) => {
-      const driver = join(prefix, 'node_modules', 'playwright-core', 'index.mjs');
-      if (!existsSync(driver)) throw new Error('playwright-core is not installed');
       const { chromium } = await import(pathToFileURL(driver).href);
       return runInChromium(chromium, binary, root, DEADLINE_MS);
     },
@@ -157,7 +157,9 @@ function installPackages() {
   const wanted = createHash('sha256')
     .update(readFileSync(join(here, 'package-lock.json')))
     .digest('hex');
-  const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
+  const files = Object.values(runtimes).flatMap(({ binaries }) => binaries?.[platform] ?? []);
+  const isWhole = () => existsSync(driver) && files.every((file) => existsSync(join(prefix, 'node_modules', file)));
+  const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && isWhole();
   if (isCurrent()) return;
   const work = () => {
     if (isCurrent()) return;
@@ -165,10 +167,8 @@ function installPackages() {
     mkdirSync(prefix, { recursive: true });
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(here, file), join(prefix, file));
     whyNotInstalled = npm(['ci', '--ignore-scripts', '--include=optional', '--no-audit', '--no-fund'], prefix);
-    // npm passes over an optional package that it could not fetch. Without a stamp the next run tries again.
-    const files = Object.values(runtimes).flatMap(({ binaries }) => binaries?.[platform] ?? []);
-    const whole = files.every((file) => existsSync(join(prefix, 'node_modules', file)));
-    if (whyNotInstalled === undefined && whole) writeFileSync(stamp, wanted);
+    // npm passes over an optional package that it could not fetch: the next run tries again.
+    if (whyNotInstalled === undefined) writeFileSync(stamp, wanted);
   };
   withFolderLock(join(cache, 'runtimes.lock'), work, () => process.stderr.write('runtimes: waiting for another …\n'));
 }
@@ -178,6 +178,8 @@ export function findRuntime(name) {
   const { binaries, find } = runtimes[name];
   const given = process.env[`RUNTIME_${name.toUpperCase().replace('-', '_')}`];
   installPackages();
+  if (find !== undefined && !existsSync(driver))
+    return { reason: whyNotInstalled ?? 'playwright-core was not to be had' };
   if (given !== undefined) return existsSync(given) ? { path: given } : { reason: `there is no file ${given}` };
   if (find !== undefined) return find();
   const file = binaries[platform];
