@@ -33,7 +33,11 @@ export const readableCases: readonly Case[] = [
         equal(buffer.byteLength, 333, 'the memory comes back');
       }
     })();
-    for (let at = 0; at < data.length; at += 1000) await writer.write(data.subarray(at, at + 1000));
+    for (let at = 0; at < data.length; at += 1000) {
+      // Every other chunk finds a read waiting.
+      if (at % 2000 === 0) await turn();
+      await writer.write(data.subarray(at, at + 1000));
+    }
     writer.close();
     await reading;
     equal(sums[1].value, sums[0].value, 'checksum');
@@ -242,7 +246,9 @@ export const readableCases: readonly Case[] = [
     const controller = new AbortController();
     const aborted = writer.stream({ signal: controller.signal }).readable().getReader();
     const reason = new Error('stop');
-    const failed = rejects(aborted.read(), reason, 'the other');
+    // Nobody reads from this one.
+    const failed = rejects(aborted.closed, reason, 'closed of the other');
+    await turn();
     controller.abort(reason);
     await failed;
     equal(writer.streamCount, 0, 'both have left');
