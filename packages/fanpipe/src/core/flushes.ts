@@ -23,6 +23,7 @@ interface Flush<T> {
  */
 export class Flushes<T> {
   readonly #channel: Channel<T>;
+  /** Never changed in place: a loop over it sees what there was when it began. Without iterators, which may be patched. */
   #list: Flush<T>[] = [];
   #lastId = 0;
   readonly #behind: Set<DropOldestSeat<T>> = new Set();
@@ -53,7 +54,7 @@ export class Flushes<T> {
   /** Calls `done` when `pending` streams have passed the tail of now; returns how to give up. */
   add(pending: number, done: () => void): () => void {
     const flush: Flush<T> = { id: ++this.#lastId, node: this.#channel.tail, pending, done };
-    this.#list.push(flush);
+    this.#list = this.#list.concat(flush);
     this.guardsTail = true;
     this.#planSlide();
     return () => this.#forget(flush);
@@ -61,12 +62,18 @@ export class Flushes<T> {
 
   /** A plain stream has arrived at `node`. */
   arrived(node: ChunkNode<T>): void {
-    for (const flush of [...this.#list]) if (flush.node === node) this.#countDown(flush);
+    const list = this.#list;
+    for (let i = 0; i < list.length; i++) {
+      const flush = list[i] as Flush<T>;
+      if (flush.node === node) this.#countDown(flush);
+    }
   }
 
   /** A stream has moved, by reading, by missing, or by leaving (to Infinity). */
   moved(from: number, to: number, since: number): void {
-    for (const flush of [...this.#list]) {
+    const list = this.#list;
+    for (let i = 0; i < list.length; i++) {
+      const flush = list[i] as Flush<T>;
       const target = flush.node.start;
       if (flush.id > since && from < target && to >= target) this.#countDown(flush);
     }
@@ -91,7 +98,9 @@ export class Flushes<T> {
   /** A `drop-oldest` stream has let go of its node. */
   fellBehind(seat: DropOldestSeat<T>): void {
     this.#behind.add(seat);
-    for (const flush of this.#list) this.slideAt = Math.min(this.slideAt, this.#missedAt(flush, seat));
+    for (let i = 0; i < this.#list.length; i++) {
+      this.slideAt = Math.min(this.slideAt, this.#missedAt(this.#list[i] as Flush<T>, seat));
+    }
   }
 
   /** It has a node again, or is gone. */
@@ -101,13 +110,14 @@ export class Flushes<T> {
 
   /** Brings the places of the streams that are behind up to date. */
   slide(): void {
-    for (const seat of [...this.#behind]) seat.slide();
+    for (const seat of this.#behind) seat.slide();
     this.#planSlide();
   }
 
   #planSlide(): void {
     this.slideAt = Number.POSITIVE_INFINITY;
-    for (const flush of this.#list) {
+    for (let i = 0; i < this.#list.length; i++) {
+      const flush = this.#list[i] as Flush<T>;
       for (const seat of this.#behind) {
         if (seat.position < flush.node.start) this.slideAt = Math.min(this.slideAt, this.#missedAt(flush, seat));
       }
