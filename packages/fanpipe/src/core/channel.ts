@@ -112,7 +112,7 @@ export class Channel<T> {
     this.reason = reason;
     this.#parked.drain(settleParked, undefined);
     this.#parkedForBatches.drain(settleParked, undefined);
-    const watchers = [...this.endWatchers];
+    const watchers = new Set(this.endWatchers);
     this.endWatchers.clear();
     for (const watcher of watchers) watcher();
     return true;

@@ -50,7 +50,7 @@ export class Waits {
 
   resolveAll(): void {
     if (this.#waits.size === 0) return;
-    const waits = [...this.#waits];
+    const waits = new Set(this.#waits);
     this.#waits.clear();
     for (const wait of waits) wait.settle();
   }
