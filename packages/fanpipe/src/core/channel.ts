@@ -1,6 +1,7 @@
 import { OffsetOverflowError } from '../errors.ts';
 import { type Batch, BatchCache } from './batch-cache.ts';
-import { ChunkNode } from './chunk-node.ts';
+import { ChunkCache } from './chunk-cache.ts';
+import { ChunkNode, chunkOf } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
 import { Flushes } from './flushes.ts';
 import { History } from './history.ts';
@@ -60,6 +61,7 @@ export class Channel<T> {
   readonly #parked: ParkingLot<T> = new ParkingLot();
   readonly #parkedForBatches: ParkingLot<T> = new ParkingLot();
   #batchWakeScheduled = false;
+  readonly #chunks: ChunkCache<T> = new ChunkCache();
   readonly #batches: BatchCache<T> = new BatchCache();
   readonly #blockHeap: OverflowHeap<T> = new OverflowHeap();
   readonly #otherHeap: OverflowHeap<T> = new OverflowHeap();
@@ -97,6 +99,7 @@ export class Channel<T> {
 
   /** Serves who waits, then lets the policies act. `first` is the first node that was appended. */
   settle(first: ChunkNode<T>): void {
+    this.#chunks.clear();
     this.#caughtUp = 0;
     if (this.#parked.count !== 0) this.#parked.drain(wakeWithChunk, first);
     if (this.#parkedForBatches.count !== 0) this.#scheduleBatchWake();
@@ -179,9 +182,22 @@ export class Channel<T> {
     if (parked !== null) this.unpark(parked);
     seat.watcher = null;
     watcher?.();
+    if (this.#caughtUp === this.streamCount) this.#chunks.clear();
   }
 
   // ---- reading
+
+  /** The iterator result of a filled node, shared by the readers that are at the same place. */
+  resultOf(node: ChunkNode<T>): IteratorYieldResult<T> {
+    return this.streamCount === 1 ? { value: chunkOf(node), done: false } : this.#chunks.resultOf(node);
+  }
+
+  /** The same as a resolved promise, shared too. */
+  promiseOf(node: ChunkNode<T>): Promise<IteratorYieldResult<T>> {
+    return this.streamCount === 1
+      ? Promise.resolve({ value: chunkOf(node), done: false })
+      : this.#chunks.promiseOf(node);
+  }
 
   /** A plain cursor has come from `last` to `node`, where the fast path stops. */
   arrived(node: ChunkNode<T>, last: ChunkNode<T>): void {
@@ -196,7 +212,9 @@ export class Channel<T> {
    * alive, and each of them would have to survive, until the next full collection.
    */
   passed(node: ChunkNode<T>): void {
-    if (this.#caughtUp !== this.streamCount || this.#history.active) return;
+    if (this.#caughtUp !== this.streamCount) return;
+    this.#chunks.clear();
+    if (this.#history.active) return;
     node.next = null;
     node.open = null;
   }

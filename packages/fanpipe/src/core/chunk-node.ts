@@ -27,10 +27,6 @@ export class ChunkNode<T> {
   data: T | ArrayBuffer | undefined = undefined;
   /** Index of the first byte in the slab, or -1 for a chunk held by reference. */
   at = -1;
-  /** Made by the first reader that takes the chunk alone, and shared by all of them. */
-  result: IteratorYieldResult<T> | null = null;
-  /** An already resolved promise of `result`, shared by all readers that find the chunk waiting. */
-  promise: Promise<IteratorYieldResult<T>> | null = null;
 
   constructor(start: number) {
     this.start = start;
@@ -40,17 +36,8 @@ export class ChunkNode<T> {
 /** Where every cursor stands that is not on the fast path: a node that leads nowhere, so one check tells. */
 export const NOWHERE: ChunkNode<never> = new ChunkNode<never>(-1);
 
-/** The iterator result of a filled node. The view into a slab is only made here, when somebody wants this one chunk. */
-export function resultOf<T>(node: ChunkNode<T>): IteratorYieldResult<T> {
-  return (node.result ??= { value: chunkOf(node), done: false });
-}
-
-/** The shared, already resolved promise of a filled node. */
-export function promiseOf<T>(node: ChunkNode<T>): Promise<IteratorYieldResult<T>> {
-  return (node.promise ??= Promise.resolve(resultOf(node)));
-}
-
-function chunkOf<T>(node: ChunkNode<T>): T {
+/** The chunk of a filled node. The view into a slab is made here, when somebody wants this one chunk. */
+export function chunkOf<T>(node: ChunkNode<T>): T {
   if (node.at < 0) return node.data as T;
   const size = (node.next as ChunkNode<T>).start - node.start;
   return new Uint8Array(node.data as ArrayBuffer, node.at, size) as T;
@@ -77,8 +64,8 @@ export function collectChunks<T>(from: ChunkNode<T>, skip: number, to: ChunkNode
       const slab = node.data as ArrayBuffer;
       let end = node.at + after.start - node.start;
       if (after === to || after.data !== slab || after.at !== end) {
-        const { value } = resultOf(node);
-        chunks.push(skipped === 0 ? value : cutChunk(value, skipped));
+        const chunk = chunkOf(node);
+        chunks.push(skipped === 0 ? chunk : cutChunk(chunk, skipped));
       } else {
         do {
           const following = after.next as ChunkNode<T>;

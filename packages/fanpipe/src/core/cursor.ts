@@ -1,6 +1,6 @@
 import { CallbackError } from '../errors.ts';
 import type { Channel } from './channel.ts';
-import { type ChunkNode, NOWHERE, promiseOf, resultOf } from './chunk-node.ts';
+import { type ChunkNode, NOWHERE } from './chunk-node.ts';
 import { DONE, type Ending, Seat, type Waiter } from './seat.ts';
 
 /** `slot` of a cursor that is not parked. */
@@ -87,7 +87,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     const after = node.open;
     if (after === null) return this.#nextSlowly();
     this.node = after;
-    const promise = node.promise ?? promiseOf(node);
+    const promise = this.channel.promiseOf(node);
     if (after.open === null) this.channel.arrived(after, node);
     return promise;
   }
@@ -113,7 +113,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   /** A plain cursor passes a filled node. */
   #pass(node: ChunkNode<T>, after: ChunkNode<T>): IteratorYieldResult<T> {
     this.node = after;
-    const result = resultOf(node);
+    const result = this.channel.resultOf(node);
     if (after.open === null) this.channel.arrived(after, node);
     return result;
   }
@@ -209,7 +209,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     this.waiter = null;
     const after = first.next as ChunkNode<T>;
     this.node = after;
-    waiter(resultOf(first));
+    waiter(this.channel.resultOf(first));
     if (after.open === null) this.channel.arrived(after, first);
   }
 

@@ -1,7 +1,7 @@
 import type { CallbackError } from '../errors.ts';
 import { type AbortMember, leaveSignal } from '../signals.ts';
 import type { Channel } from './channel.ts';
-import { type ChunkNode, collectChunks, cutChunk, NOWHERE, promiseOf, resultOf } from './chunk-node.ts';
+import { type ChunkNode, chunkOf, collectChunks, cutChunk, NOWHERE } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
 
 /** How a stream ended for its reader. */
@@ -131,7 +131,8 @@ export class Seat<T> implements AbortMember {
   takePromise(): Promise<IteratorYieldResult<T>> | null {
     const node = this.step();
     if (node === null) return null;
-    const promise = this.cut === 0 && !this.copy ? promiseOf(node) : Promise.resolve(this.resultFrom(node));
+    const promise =
+      this.cut === 0 && !this.copy ? this.channel.promiseOf(node) : Promise.resolve(this.resultFrom(node));
     this.channel.passed(node);
     return promise;
   }
@@ -215,9 +216,9 @@ export class Seat<T> implements AbortMember {
   }
 
   protected resultFrom(node: ChunkNode<T>): IteratorYieldResult<T> {
-    if (this.cut === 0 && !this.copy) return resultOf(node);
-    const { value } = resultOf(node);
-    const chunk = this.cut === 0 ? value : cutChunk(value, this.cut);
+    if (this.cut === 0 && !this.copy) return this.channel.resultOf(node);
+    const whole = chunkOf(node);
+    const chunk = this.cut === 0 ? whole : cutChunk(whole, this.cut);
     return { value: this.copy ? privateCopy(chunk) : chunk, done: false };
   }
 }
