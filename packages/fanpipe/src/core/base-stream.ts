@@ -21,7 +21,6 @@ export let takeCursor: <T>(stream: BaseStream<T>, asked: string) => Cursor<T>;
  */
 export abstract class BaseStream<T> implements AsyncIterable<T> {
   readonly #cursor: Cursor<T>;
-  #taken = false;
 
   static {
     cursorOf = (stream) => stream.#cursor;
@@ -86,9 +85,10 @@ export abstract class BaseStream<T> implements AsyncIterable<T> {
   }
 
   #take(asked: string): Cursor<T> {
-    if (this.#taken) throw new IteratorTakenError(asked);
-    this.#taken = true;
-    return this.#cursor;
+    const cursor = this.#cursor;
+    if (cursor.taken !== 'not') throw new IteratorTakenError(asked);
+    cursor.taken = 'for chunks';
+    return cursor;
   }
 }
 

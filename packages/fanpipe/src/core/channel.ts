@@ -261,7 +261,7 @@ export class Channel<T> {
   #lotOf(cursor: Cursor<T>): ParkingLot<T> {
     // A reader that waits is served its first chunk within the write, so that no policy acts on it. Only a plain one
     // may wait for the end of the burst, since nothing can happen to it.
-    return cursor.batching && cursor.seat === null ? this.#parkedForBatches : this.#parked;
+    return cursor.taken === 'for batches' && cursor.seat === null ? this.#parkedForBatches : this.#parked;
   }
 
   #scheduleBatchWake(): void {

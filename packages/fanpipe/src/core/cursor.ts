@@ -46,8 +46,8 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   waiter: Waiter | null = null;
   /** Index in the lot of the parked cursors, or one of the constants above. */
   slot: number = NOT_PARKED;
-  /** Whether parked reads want all that is there rather than one chunk. */
-  batching = false;
+  /** Who took the one iterator, if anyone: whether a parked read wants one chunk, or all that is there. */
+  taken: 'not' | 'for chunks' | 'for batches' = 'not';
 
   constructor(channel: Channel<T>, node: ChunkNode<T>) {
     this.channel = channel;
@@ -149,7 +149,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   #nextBatchSlowly(): Promise<IteratorResult<readonly T[], undefined>> {
-    this.batching = true;
+    this.taken = 'for batches';
     // A wake-up may be on its way to the read before this one, and it does not look for cursors with several.
     if (this.waiter !== null) this.settleParked();
     if (this.waiter !== null) return this.#park() as Promise<IteratorResult<readonly T[], undefined>>;
@@ -233,11 +233,11 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     if (seat === null) {
       const { node } = this;
       if (node.next === null) return null;
-      if (!this.batching) return this.#pass(node, node.next);
+      if (this.taken !== 'for batches') return this.#pass(node, node.next);
       this.node = this.channel.tail;
       return this.channel.takeBatch(node);
     }
-    if (!this.batching) {
+    if (this.taken !== 'for batches') {
       const result = seat.take();
       this.#afterSeat(seat);
       return result;
