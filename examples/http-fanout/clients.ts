@@ -29,7 +29,6 @@ export async function serve(): Promise<{ server: Server; responses: Promise<Serv
     const asked: ServerResponse[] = [];
     server.on('request', (message, response) => {
       response.setHeader('content-type', 'application/octet-stream');
-      response.setHeader('content-length', FILE_SIZE);
       asked[Number(message.url?.slice(1)) - 1] = response;
       if (Object.keys(asked).length === CLIENTS) resolve(asked);
     });

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import * as fanpipe from 'fanpipe';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { anchorsIn, codeBlocksIn, linksIn, proseOf } from '../support/markdown.ts';
 import { withoutComments } from '../support/source-rules.ts';
@@ -33,6 +34,7 @@ const documents = [
   ...markdownBelow('docs'),
   ...markdownBelow('examples'),
 ];
+const errorSource = readFileSync(join(root, 'packages', 'fanpipe', 'src', 'errors.ts'), 'utf8');
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 interface Snippet {
@@ -182,6 +184,22 @@ describe('what the architecture names', () => {
       'noSuch',
       'norThis',
     ]);
+  });
+});
+
+describe('the table of errors', () => {
+  const rows = [...textOf('docs/semantics.md').matchAll(/^\| `(ERR_FANPIPE_\w+)`\s*\| `(\w+)`/gm)];
+
+  test('has every class with its code, and no other', () => {
+    const classes = Object.entries(fanpipe).flatMap(([name, value]) => {
+      const { prototype } = value as { prototype?: unknown };
+      return prototype instanceof fanpipe.FanpipeError ? [name] : [];
+    });
+    expect(rows.map(([, , name]) => name).sort()).toEqual(classes.sort());
+    const codes = [...errorSource.matchAll(/class (\w+) extends[^{]*\{\s+override readonly code = '(\w+)'/g)];
+    expect(rows.map(([, code, name]) => `${name} ${code}`).sort()).toEqual(
+      codes.map(([, name, code]) => `${name} ${code}`).sort(),
+    );
   });
 });
 

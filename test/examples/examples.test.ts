@@ -17,15 +17,17 @@ interface Output {
   readonly stderr: string;
 }
 
-function runExample(...args: string[]): Promise<Output> {
+function run(command: string, args: readonly string[]): Promise<Output> {
   // On Windows npm is a script, which only a shell can start.
   const options = { cwd: root, timeout: 60_000, shell: process.platform === 'win32' };
   return new Promise((resolve) => {
-    execFile('npm', ['run', '-s', 'example', ...args], options, (error, stdout, stderr) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
   });
 }
+
+const runExample = (...args: string[]): Promise<Output> => run('npm', ['run', '-s', 'example', ...args]);
 
 const expectedFile = (name: string): string => join(root, 'test', 'examples', `${name}.expected.txt`);
 
@@ -40,6 +42,13 @@ test('there are examples, and nothing is expected of one that is gone', () => {
 test.each(examples)('%s', async (name) => {
   const { code, stdout, stderr } = await runExample(name);
   expect(stdout, stderr).toBe(readFileSync(expectedFile(name), 'utf8'));
+  expect(code, stderr).toBe(0);
+});
+
+test('http-fanout with .pipe() freezes until the client that sleeps reads on', async () => {
+  const file = join('examples', 'http-fanout', 'with-pipe.ts');
+  const { code, stdout, stderr } = await run(process.execPath, ['--import', 'tsx', file]);
+  expect(stdout, stderr).toBe(readFileSync(join(root, 'test', 'examples', 'with-pipe.txt'), 'utf8'));
   expect(code, stderr).toBe(0);
 });
 

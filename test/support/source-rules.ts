@@ -63,7 +63,10 @@ const LEAVES = new Set(['errors.ts', 'signals.ts']);
 
 /** Whether the arrows of docs/architecture.md allow this relative import. */
 function isAllowed(file: string, target: string): boolean {
+  if (LEAVES.has(file)) return false;
   if (LEAVES.has(target)) return true;
+  // Whoever imports what imports `node:` needs Node too.
+  if (isNodeFile(target) && !isNodeFile(file)) return false;
   const from = folderOf(file);
   const to = folderOf(target);
   switch (from) {
@@ -76,7 +79,7 @@ function isAllowed(file: string, target: string): boolean {
     case 'interop':
       return to === 'interop' || to === 'core';
     case '':
-      return !LEAVES.has(file) && to !== '';
+      return to !== '';
     default:
       return false;
   }
