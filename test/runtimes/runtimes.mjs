@@ -122,9 +122,9 @@ function collect(command, args, env = {}) {
 
 function runInDeno(binary) {
   const imports = join(cache, 'conformance', 'imports.json');
-  const library = pathToFileURL(join(root, 'packages', 'fanpipe', 'dist', 'index.js')).href;
-  writeFileSync(imports, JSON.stringify({ imports: { fanpipe: library } }));
-  const alone = ['--no-config', '--no-lock', '--no-remote', '--no-npm', '--no-prompt'];
+  const built = (file) => pathToFileURL(join(root, 'packages', 'fanpipe', 'dist', file)).href;
+  writeFileSync(imports, JSON.stringify({ imports: { fanpipe: built('index.js'), 'fanpipe/node': built('node.js') } }));
+  const alone = ['--no-config', '--no-lock', '--no-remote', '--no-npm', '--no-prompt', '--allow-net=127.0.0.1'];
   return collect(binary, ['run', ...alone, `--import-map=${imports}`, join(here, 'run-here.mjs')], {
     DENO_DIR: join(cache, 'deno'),
     DENO_NO_UPDATE_CHECK: '1',

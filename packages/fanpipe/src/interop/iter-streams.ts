@@ -20,7 +20,8 @@ import type { Cursor } from '../core/cursor.ts';
 import { openCursor } from '../core/open-cursor.ts';
 import type { OverflowPolicy } from '../core/policies.ts';
 import { DONE, type Ending, type Seat } from '../core/seat.ts';
-import { CancelledError, InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import { cutOff } from './cut-off.ts';
 import { type BatchSource, splitTransforms, TransformedBatches } from './iter-transforms.ts';
 
 const DRAINABLE = Symbol.for('Stream.drainableProtocol');
@@ -88,8 +89,8 @@ class CursorBatches implements BatchSource {
   async next(): Promise<IteratorResult<Uint8Array[], undefined>> {
     const { value, done } = await this.#cursor.nextBatch();
     if (!done) return { value: value.slice(), done: false };
-    const { ending } = this.#cursor;
-    if (ending?.kind === 'cancelled') throw new CancelledError(ending.reason);
+    const cut = cutOff(this.#cursor);
+    if (cut !== null) throw cut.reason;
     return { value: undefined, done: true };
   }
 

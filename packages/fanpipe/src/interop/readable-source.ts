@@ -1,5 +1,5 @@
 import type { Cursor } from '../core/cursor.ts';
-import { CancelledError } from '../errors.ts';
+import { cutOff } from './cut-off.ts';
 import { type EndTarget, EndWatch } from './end-watch.ts';
 
 /** What the controllers of both kinds of stream have in common. */
@@ -102,39 +102,28 @@ export abstract class ReadableSource<T, C extends Controller> implements EndTarg
     return ending !== null || (channel.state !== 'open' && lag === 0);
   }
 
-  /** Detached from outside, rather than by being read to the end. */
-  get #isCutOff(): boolean {
-    const { channel, ending } = this.cursor;
-    return ending?.kind === 'cancelled' || (ending?.kind === 'failed' && channel.state !== 'failed');
-  }
-
   /** Ends the web stream where nothing can come any more; else watches for what may happen until the next read. */
   #settle(): void {
     if (this.#isOver || this.#isReading) return;
-    if (this.#isCutOff || (this.#hasEnded && !this.hasRest)) this.#end();
+    const cut = cutOff(this.cursor);
+    if (cut !== null) this.#error(cut.reason);
+    else if (this.#hasEnded && !this.hasRest) this.#end();
     else this.cursor.watch(this.#onDetached);
   }
 
-  /** Tells the web stream how the cursor has ended. */
+  /** All is read: tells the web stream how the cursor has ended. */
   #end(): void {
-    const { cursor } = this;
-    const isCutOff = this.#isCutOff;
     this.#isReading = true;
     try {
-      cursor.read();
+      this.cursor.read();
     } catch (reason) {
       this.#isReading = false;
       // What the web stream still holds came before the failure, and an error would drop it. The next pull comes here.
-      if (isCutOff || this.controller.desiredSize === 0) this.#error(reason);
+      if (this.controller.desiredSize === 0) this.#error(reason);
       return;
     }
-    const { ending } = cursor;
-    if (ending?.kind === 'cancelled') {
-      this.#error(new CancelledError(ending.reason));
-    } else {
-      this.#over();
-      this.closeController();
-    }
+    this.#over();
+    this.closeController();
   }
 
   #error(reason: unknown): void {
