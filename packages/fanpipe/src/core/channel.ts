@@ -101,11 +101,19 @@ export class Channel<T> {
   settle(first: ChunkNode<T>): void {
     this.#chunks.clear();
     this.#caughtUp = 0;
-    if (this.#parked.count !== 0) this.#parked.drain(wakeWithChunk, first);
+    if (this.#parked.count !== 0) this.#deliver(first);
     if (this.#parkedForBatches.count !== 0) this.#scheduleBatchWake();
     const tail = this.tail.start;
     if (tail > this.#alarm) this.#overflow();
     if (tail >= this.flushes.slideAt) this.flushes.slide();
+  }
+
+  #deliver(first: ChunkNode<T>): void {
+    const after = first.next as ChunkNode<T>;
+    const plain = this.#parked.deliver(this.resultOf(first), after);
+    if (plain === 0) return;
+    if (after === this.tail) this.#caughtUp += plain;
+    this.passed(first);
   }
 
   /** Ends the channel: readers get what is there, then the end or the reason. False if it had ended. */
@@ -113,8 +121,8 @@ export class Channel<T> {
     if (this.state !== 'open') return false;
     this.state = state;
     this.reason = reason;
-    this.#parked.drain(settleParked, undefined);
-    this.#parkedForBatches.drain(settleParked, undefined);
+    this.#parked.drain(settleParked);
+    this.#parkedForBatches.drain(settleParked);
     const watchers = new Set(this.endWatchers);
     this.endWatchers.clear();
     for (const watcher of watchers) watcher();
@@ -272,7 +280,7 @@ export class Channel<T> {
 
   readonly #wakeBatches = (): void => {
     this.#batchWakeScheduled = false;
-    this.#parkedForBatches.drain(settleParked, undefined);
+    this.#parkedForBatches.drain(settleParked);
   };
 
   // ---- policies
@@ -334,10 +342,6 @@ export class Channel<T> {
     done();
     return () => {};
   }
-}
-
-function wakeWithChunk<T>(cursor: Cursor<T>, first: ChunkNode<T>): void {
-  cursor.wake(first);
 }
 
 function settleParked<T>(cursor: Cursor<T>): void {

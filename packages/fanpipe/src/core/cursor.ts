@@ -199,20 +199,6 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     return promise;
   }
 
-  /** The channel has filled the node at which this parked cursor stands. */
-  wake(first: ChunkNode<T>): void {
-    if (this.seat !== null) {
-      this.settleParked();
-      return;
-    }
-    const waiter = this.waiter as Waiter;
-    this.waiter = null;
-    const after = first.next as ChunkNode<T>;
-    this.node = after;
-    waiter(this.channel.resultOf(first));
-    if (after.open === null) this.channel.arrived(after, first);
-  }
-
   /** Settles as many parked reads as can be, in their order; parks again for the rest. */
   settleParked(): void {
     const { channel } = this;

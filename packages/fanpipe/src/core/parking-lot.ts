@@ -1,4 +1,6 @@
+import type { ChunkNode } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
+import type { Waiter } from './seat.ts';
 
 /** The cursors that wait for the next write: O(1) to join, and O(1) to leave by swapping with the last one. */
 export class ParkingLot<T> {
@@ -20,11 +22,8 @@ export class ParkingLot<T> {
     cursor.slot = -1;
   }
 
-  /**
-   * Takes out every cursor that waits now, in the order in which they came, and hands each to `wake`; one that still
-   * has to wait may be added again meanwhile.
-   */
-  drain<A>(wake: (cursor: Cursor<T>, argument: A) => void, argument: A): void {
+  /** Takes out every cursor that waits now, in the order in which they came; `wake` may add one again meanwhile. */
+  drain(wake: (cursor: Cursor<T>) => void): void {
     const cursors = this.#cursors;
     const { count } = this;
     this.count = 0;
@@ -32,7 +31,33 @@ export class ParkingLot<T> {
       const cursor = cursors[i] as Cursor<T>;
       cursors[i] = undefined;
       cursor.slot = -1;
-      wake(cursor, argument);
+      wake(cursor);
     }
+  }
+
+  /**
+   * The same after a write: plain cursors get `result` and go on to `after`, the others settle what they can. Returns how
+   * many plain ones there were. All that a delivery to a parked reader costs is in this loop.
+   */
+  deliver(result: IteratorYieldResult<T>, after: ChunkNode<T>): number {
+    const cursors = this.#cursors;
+    const { count } = this;
+    let plain = 0;
+    this.count = 0;
+    for (let i = 0; i < count; i++) {
+      const cursor = cursors[i] as Cursor<T>;
+      cursors[i] = undefined;
+      cursor.slot = -1;
+      if (cursor.seat === null) {
+        const waiter = cursor.waiter as Waiter;
+        cursor.waiter = null;
+        cursor.node = after;
+        plain++;
+        waiter(result);
+      } else {
+        cursor.settleParked();
+      }
+    }
+    return plain;
   }
 }
