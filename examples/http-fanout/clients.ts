@@ -14,6 +14,12 @@ export const CLIENTS = 8;
 export function makeFile(): { path: string; digest: string } {
   const folder = mkdtempSync(join(tmpdir(), 'fanpipe-example-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  // A signal ends a process without its 'exit'.
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.on(signal, () => process.exit(code));
   const bytes = new Uint8Array(FILE_SIZE);
   const numbers = new Uint32Array(bytes.buffer);
   for (let i = 0, n = 1; i < numbers.length; i++) numbers[i] = n = Math.imul(n, 1664525) + 1013904223;
