@@ -26,21 +26,32 @@ export function pump<T, V>(source: Source<T>, writer: BaseWriter<V> & { write(va
     });
   };
 
+  /** The next result; a source that has ended or failed is not to be left any more. */
+  async function read(): Promise<IteratorResult<T, unknown>> {
+    try {
+      const result = await reader.next();
+      if (result.done) channel.endWatchers.delete(leave);
+      return result;
+    } catch (error) {
+      channel.endWatchers.delete(leave);
+      throw error;
+    }
+  }
+
   async function run(): Promise<void> {
     try {
       await null;
       while (channel.state === 'open') {
-        const { value, done } = await reader.next();
+        const { value, done } = await read();
         if (channel.state !== 'open') return;
         if (done) {
-          channel.endWatchers.delete(leave);
           writer.close();
           return;
         }
         await writer.write(value);
       }
     } catch (error) {
-      // A chunk that was refused fails the writer too, and the source is left; its own error leaves nothing to leave.
+      // Its own error, or a chunk that was refused.
       writer.fail(error);
     }
   }
@@ -83,7 +94,13 @@ function readIterable<T>(source: Iterable<T | PromiseLike<T>>): SourceReader<T> 
   return {
     next: async () => {
       const { value, done } = iterator.next();
-      return { value: (await value) as T, done: done === true };
+      try {
+        return { value: (await value) as T, done: done === true };
+      } catch (error) {
+        // The iterator knows nothing of a promise of its that was rejected.
+        iterator.return?.();
+        throw error;
+      }
     },
     leave: async () => iterator.return?.(),
   };
