@@ -2,7 +2,7 @@
  * What the library must reach, as rows: a name, the goal per Node, and how it is computed from the outcomes. A ratio is
  * one of medians of the same run. "The peer" is the fastest asynchronous one of that case.
  */
-import { asyncPeers, EXTRA, STANDARD } from './plan.mjs';
+import { asyncPeers, EXTRA, STANDARD, TURN } from './plan.mjs';
 
 const matches = (outcome, wanted) => Object.entries(wanted).every(([field, value]) => outcome[field] === value);
 
@@ -97,10 +97,19 @@ export const goals = [
   ...perChunk.map(([readers, , , goal20, goal26]) =>
     atLeast(
       `parked-${readers}`,
-      `the same, a turn after every write, ${count(readers)}`,
+      `the same, yielding after every write, ${count(readers)}`,
       goal20,
       goal26,
       againstPeer('fanpipe', { ...standard, every: 1, readers }),
+    ),
+  ),
+  ...perChunk.map(([readers, goal20, goal26]) =>
+    atLeast(
+      `turn-per-chunk-${readers}`,
+      `per chunk against the peer, a turn of the event loop every 16 writes, ${count(readers)}`,
+      goal20,
+      goal26,
+      againstPeer('fanpipe', { ...standard, ...TURN, readers }),
     ),
   ),
   atLeast(
@@ -136,7 +145,7 @@ export const goals = [
     'burst of 64 B writes with the default copy, `batches()` against the peer, 1,000 readers',
     40,
     25,
-    againstPeer('fanpipe.batches', { work: 'burst', size: 64, copy: true, readers: 1000 }),
+    againstPeer('fanpipe.batches', { work: 'burst', ...TURN, size: 64, copy: true, readers: 1000 }),
   ),
   ...[
     [10, 0.7, 1.2],

@@ -63,7 +63,7 @@ Any of these measures just that and writes nothing:
   --size BYTES,…         default 1024
   --every N,…            writes per turn, default 16
   --copy reference,copy  how fanpipe is given its chunks, default reference
-  --yield immediate,microtask
+  --yield await,immediate
   --kind KIND,…          of memory (reading, stalled, open, parked) and write-cost (idle, stalled, gone, …)
   --json                 print the outcomes as JSON
 `;
@@ -83,7 +83,7 @@ function explore() {
     size: numbers(flags.size, [1024]),
     every: numbers(flags.every, [16]),
     copy: list(flags.copy, ['reference']).map((copy) => copy === 'copy'),
-    yieldBy: list(flags.yield, ['immediate']),
+    yieldBy: list(flags.yield, ['await']),
   };
   const looksAt = {
     throughput: axes,

@@ -67,8 +67,8 @@ export function byReaders(group, nameOf = ({ peer, copy }) => (copy ? `${peer} (
 /** What a table of throughput or burst outcomes is about. */
 export function titleOf({ work, size, every, yieldBy }) {
   if (work === 'burst') return `burst of 1,024 writes of ${sizeName(size)}`;
-  const turns = every === 1 ? 'a turn after every write' : `a turn every ${every} writes`;
-  return `throughput, ${sizeName(size)}, ${turns}${yieldBy === 'microtask' ? ' (microtask)' : ''}`;
+  const yielding = yieldBy === 'await' ? 'an await' : 'a turn of the event loop';
+  return `throughput, ${sizeName(size)}, ${yielding} ${every === 1 ? 'after every write' : `every ${every} writes`}`;
 }
 
 export const isThroughput = ({ work }) => work === 'throughput' || work === 'burst';

@@ -1,6 +1,7 @@
 import { IteratorTakenError } from '../errors.ts';
 import { type MonitorOptions, StalledReadMonitor } from '../monitor/index.ts';
 import type { Cursor } from './cursor.ts';
+import { implementDispose } from './dispose.ts';
 
 /** The cursor of a stream, for the other files of the package. */
 export let cursorOf: <T>(stream: BaseStream<T>) => Cursor<T>;
@@ -21,6 +22,10 @@ export let takeCursor: <T>(stream: BaseStream<T>, asked: string) => Cursor<T>;
  */
 export abstract class BaseStream<T> implements AsyncIterable<T> {
   readonly #cursor: Cursor<T>;
+
+  /** Cancels the stream, at the end of a `using` block. */
+  declare [Symbol.dispose]: () => void;
+  declare [Symbol.asyncDispose]: () => Promise<void>;
 
   static {
     cursorOf = (stream) => stream.#cursor;
@@ -116,15 +121,4 @@ class BatchIterator<T> implements AsyncIterableIterator<readonly T[], undefined>
   }
 }
 
-// `await using stream = writer.stream()` where the runtime has the symbols.
-for (const symbol of [Symbol.dispose, Symbol.asyncDispose] as (symbol | undefined)[]) {
-  if (symbol === undefined) continue;
-  Object.defineProperty(BaseStream.prototype, symbol, {
-    value(this: BaseStream<unknown>): Promise<void> | void {
-      this.cancel();
-      if (symbol === Symbol.asyncDispose) return Promise.resolve();
-    },
-    configurable: true,
-    writable: true,
-  });
-}
+implementDispose<BaseStream<unknown>>(BaseStream.prototype, (stream) => stream.cancel());

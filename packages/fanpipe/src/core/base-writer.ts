@@ -3,6 +3,7 @@ import { implementDrainable } from '../interop/iter-streams.ts';
 import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
 import { Channel, type WriterState } from './channel.ts';
 import { checkAmount, checkSignal } from './check.ts';
+import { implementDispose } from './dispose.ts';
 
 /** Options that both kinds of writer have. Amounts are bytes; typed: items, or what `size` counts. */
 export interface WriterOptions {
@@ -30,6 +31,10 @@ export abstract class BaseWriter<T> {
   readonly #channel: Channel<T>;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: AbortMember = { aborted: (reason) => this.fail(reason) };
+
+  /** Fails the writer unless it has ended, at the end of a `using` block. */
+  declare [Symbol.dispose]: () => void;
+  declare [Symbol.asyncDispose]: () => Promise<void>;
 
   static {
     channelOf = (writer) => writer.#channel;
@@ -143,16 +148,6 @@ export abstract class BaseWriter<T> {
 }
 
 // Leaving a block without `close()` was not planned: an end that nobody declared must not look like a good one.
-for (const symbol of [Symbol.dispose, Symbol.asyncDispose] as (symbol | undefined)[]) {
-  if (symbol === undefined) continue;
-  Object.defineProperty(BaseWriter.prototype, symbol, {
-    value(this: BaseWriter<unknown>): Promise<void> | void {
-      this.fail();
-      if (symbol === Symbol.asyncDispose) return Promise.resolve();
-    },
-    configurable: true,
-    writable: true,
-  });
-}
+implementDispose<BaseWriter<unknown>>(BaseWriter.prototype, (writer) => writer.fail());
 
 implementDrainable<BaseWriter<unknown>>(BaseWriter.prototype, (writer) => channelOf(writer));
