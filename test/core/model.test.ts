@@ -1,7 +1,7 @@
 /**
  * The core against the model, on random commands: every counter after every command, every promise at every turn.
  *
- * FANPIPE_MODEL_RUNS is the number of commands (default 200,000; a release runs 10,000,000), FANPIPE_SEED the seed. A
+ * FANPIPE_MODEL_RUNS is the number of commands (default 500,000; a release runs 10,000,000), FANPIPE_SEED the seed. A
  * failure prints the seed and the shortest commands that were found.
  */
 
@@ -11,7 +11,7 @@ import type { StreamStart } from '../../packages/fanpipe/src/core/open-cursor.ts
 import { Rig, type RigKind, type RigOptions, type Shape } from '../support/core-rig.ts';
 import { randomSeed } from '../support/seed.ts';
 
-const COMMANDS = Number(process.env.FANPIPE_MODEL_RUNS ?? 200_000);
+const COMMANDS = Number(process.env.FANPIPE_MODEL_RUNS ?? 500_000);
 const SHARE: Record<RigKind, number> = { bytes: 0.6, values: 0.15, sized: 0.25 };
 /** Streams that are open at a time; from then on commands on streams get their turn. */
 const STREAMS = 6;
