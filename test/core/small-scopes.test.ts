@@ -13,8 +13,8 @@ import { settle } from '../support/fake-clock.ts';
 
 /** Length of the sequences; FANPIPE_SCOPE=5 takes minutes. */
 const LENGTH = Number(process.env.FANPIPE_SCOPE ?? 4);
-/** The mark of the bounded reader: one small write is within it, two are beyond. */
-const MARK = 3;
+/** The mark of the bounded reader: two small writes fill it to the last byte, and each other write is beyond. */
+const MARK = 4;
 const BOUNDED = 0;
 const OTHER = 1;
 const POLICIES: readonly (OverflowPolicy | undefined)[] = [undefined, ...OVERFLOW_POLICIES];
