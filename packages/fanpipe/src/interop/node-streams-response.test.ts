@@ -190,6 +190,75 @@ describe('pipeToResponse() to HTTP', () => {
     }
   });
 
+  test('POLICY: what a client has not read stays in the channel, where the policy acts', async () => {
+    const writer = new ByteWriter();
+    const stream = writer.stream({ highWaterMark: MIB, overflow: 'drop-oldest' });
+    const port = await serve((_, res) => void pipeToResponse(stream, res));
+    await stall(port);
+    while (writer.streamCount === 0) await settle();
+    for (let i = 0; i < 1000; i++) {
+      writer.writeSync(Buffer.alloc(64 * 1024), { copy: false });
+      await settle();
+    }
+    expect(stream.lag).toBe(MIB);
+    expect(stream.missed).toBeGreaterThan(30 * MIB);
+  });
+
+  test('POLICY: so does a backlog that was there before', async () => {
+    const writer = new ByteWriter({ copy: false });
+    const stream = writer.stream();
+    const chunk = Buffer.alloc(64 * 1024);
+    for (let i = 0; i < 1000; i++) writer.writeSync(chunk);
+    let res: ServerResponse | undefined;
+    const port = await serve((_, response) => {
+      res = response;
+      void pipeToResponse(stream, response);
+    });
+    await stall(port);
+    while (res === undefined) await settle();
+    await fill(writer, res);
+    expect(stream.lag).toBeGreaterThan(32 * MIB);
+  });
+
+  test('small chunks that were waiting go out as one chunk of HTTP', async () => {
+    const writer = new ByteWriter({ copy: false, replay: 'all' });
+    for (let i = 0; i < 100; i++) writer.writeSync(Buffer.from('1234567890'));
+    writer.writeSync(Buffer.alloc(5000, 'x'));
+    for (let i = 0; i < 100; i++) writer.writeSync(Buffer.from('1234567890'));
+    writer.close();
+    const port = await serve((_, res) => void pipeToResponse(writer.stream({ from: 'start' }), res));
+    const socket = connect(port, '127.0.0.1');
+    open.push(socket);
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    let raw = '';
+    for await (const part of socket) raw += part;
+    // Newer versions of Node join what is written in one tick, so there may be less.
+    const parts: string[] = [];
+    for (let rest = raw.slice(raw.indexOf('\r\n\r\n') + 4); ; ) {
+      const size = Number.parseInt(rest, 16);
+      if (size === 0) break;
+      const from = rest.indexOf('\r\n') + 2;
+      parts.push(rest.slice(from, from + size));
+      rest = rest.slice(from + size + 2);
+    }
+    const small = '1234567890'.repeat(100);
+    expect(parts.join('')).toBe(`${small}${'x'.repeat(5000)}${small}`);
+    expect(parts.length).toBeLessThanOrEqual(3);
+  });
+
+  test('CLEAN: a signal that does not fire is left without a listener', async () => {
+    const writer = new ByteWriter();
+    const { signal } = new AbortController();
+    const { port, next } = await serving(writer, {}, { signal });
+    const response = ask(port);
+    const { piped } = await next();
+    expect(getEventListeners(signal, 'abort').length).toBe(1);
+    await writer.end();
+    await read(await response);
+    await piped;
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
   test('ALONE: of many clients one stops reading, the others finish', async () => {
     const writer = new ByteWriter();
     const { port, next } = await serving(writer);
@@ -470,6 +539,48 @@ describe('pipeToResponse() to any Writable', () => {
     expect(Math.max(...calls)).toBeGreaterThan(1);
     expect(largest).toBeLessThanOrEqual(12);
     expect(listeners(slow)).toBe(0);
+  });
+
+  test('what was waiting goes out in one writev', async () => {
+    const writer = new ByteWriter({ copy: false, replay: 'all' });
+    for (const chunk of ['abc', 'def', 'ghi']) writer.writeSync(Buffer.from(chunk));
+    writer.close();
+    const calls: number[] = [];
+    const sink = new Writable({
+      writev(chunks, callback) {
+        calls.push(chunks.length);
+        callback();
+      },
+    });
+    expect(await pipeToResponse(writer.stream({ from: 'start' }), sink)).toBe(9);
+    expect(calls).toEqual([3]);
+  });
+
+  test('one that has closed or finished before: refused, and the stream detached', async () => {
+    for (const end of ['destroy', 'end'] as const) {
+      const writer = new ByteWriter();
+      const sink = new Writable({ autoDestroy: false, write: (_, __, callback) => callback() });
+      sink[end]();
+      await settle();
+      const rejected = rejection(pipeToResponse(writer.stream(), sink));
+      expect(await rejected).toMatchObject({ code: 'ERR_FANPIPE_PREMATURE_CLOSE', transferred: 0 });
+      expect([writer.streamCount, listeners(sink)]).toEqual([0, end === 'end' ? 1 : 0]);
+    }
+  });
+
+  test('DETACH: a stream that is cancelled while a chunk is being written', async () => {
+    const writer = new ByteWriter();
+    const stream = writer.stream();
+    const sink = new Writable({
+      highWaterMark: 1,
+      write() {
+        stream.cancel('enough');
+      },
+    });
+    const piped = pipeToResponse(stream, sink);
+    writer.writeSync('abc');
+    expect(await rejection(piped)).toMatchObject({ code: 'ERR_FANPIPE_CANCELLED', cause: 'enough' });
+    expect(sink.destroyed).toBe(true);
   });
 
   test('its error is the rejection, and the stream is detached', async () => {

@@ -191,7 +191,6 @@ class ResponsePump implements AbortMember {
       this.#needsDrain = !hasRoom;
       if (isCorked) res.uncork();
       isCorked = false;
-      if (isHttp && res.writableLength === 0) this.#needsDrain = false;
       if (this.#needsDrain) await this.#until(() => !this.#needsDrain);
     }
   }

@@ -284,6 +284,24 @@ describe('toReadable()', () => {
     expect(writer.streamCount).toBe(0);
   });
 
+  test('a callback that throws detaches the stream also while there are bytes to read before the error', async () => {
+    const { writer, readable } = open(
+      {
+        highWaterMark: 5,
+        overflow: 'drop-oldest',
+        onMissed: () => {
+          throw reason;
+        },
+      },
+      100,
+    );
+    writer.writeSync('abcdefgh');
+    readable.on('readable', () => {});
+    await settle();
+    expect([writer.streamCount, readable.readableLength, readable.destroyed]).toEqual([0, 5, false]);
+    expect(await outcome(readable)).toMatchObject({ text: 'defgh', error: { code: 'ERR_FANPIPE_CALLBACK' } });
+  });
+
   test('NOW: no listener runs inside a write, a close or a fail', async () => {
     for (const end of ['close', 'fail'] as const) {
       const { writer, readable } = open();

@@ -69,7 +69,7 @@ abstract class CursorReadable<T> extends Readable {
 
   override _read(): void {
     this.#isAsked = true;
-    if (!this.#isRunning) void this.#run();
+    if (!this.#isRunning && this.#failure === null) void this.#run();
   }
 
   override read(size?: number): unknown {
@@ -113,10 +113,10 @@ abstract class CursorReadable<T> extends Readable {
     this.push(null);
   }
 
-  /** Detached from outside while nobody reads, and maybe nobody ever will: what is buffered is dropped. */
+  /** Detached from outside. Maybe nobody ever reads on: what is buffered is dropped. */
   detached(): void {
     const cut = cutOff(this.cursor);
-    if (cut !== null && !this.#isRunning) this.destroy(asError(cut.reason));
+    if (cut !== null) this.destroy(asError(cut.reason));
   }
 
   // Destroying drops what is buffered, and a failure must come after it.

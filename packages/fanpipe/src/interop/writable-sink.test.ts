@@ -86,6 +86,15 @@ describe('writable()', () => {
     expect(() => stream.read()).toThrow(expect.objectContaining({ code: 'ERR_FANPIPE_WRITER_FAILED' }));
   });
 
+  test('FAIL: abort() without a reason, while a write is held up', async () => {
+    const { stream, sink } = open({ blocking: true });
+    sink.write('abc').catch(() => {});
+    await settle();
+    await sink.abort();
+    stream.read();
+    expect(() => stream.read()).toThrow(expect.objectContaining({ code: 'ERR_FANPIPE_WRITER_FAILED' }));
+  });
+
   test('FAIL: abort does not wait for a write that a reader holds up for ever', async () => {
     const { writer, stream, sink } = open({ blocking: true });
     const writes = [sink.write('abc'), sink.write('never')];
