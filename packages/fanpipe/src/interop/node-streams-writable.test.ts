@@ -237,5 +237,8 @@ describe('toWritable()', () => {
         expect.objectContaining({ code: 'ERR_FANPIPE_INVALID_ARGUMENT' }),
       );
     }
+    expect(() => toWritable(new ByteWriter(), { highWaterMark: 0.5 })).toThrow(
+      expect.objectContaining({ code: 'ERR_FANPIPE_INVALID_ARGUMENT' }),
+    );
   });
 });

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { BaseWriter, channelOf } from '../core/base-writer.ts';
 import { ByteWriter } from '../core/byte-writer.ts';
 import type { Channel } from '../core/channel.ts';
+import { checkAmount } from '../core/check.ts';
 import type { TypedWriter } from '../core/typed-writer.ts';
 import { InvalidArgumentError, PrematureCloseError, WriterEndedError } from '../errors.ts';
 import { type EndTarget, EndWatch } from './end-watch.ts';
@@ -24,11 +25,12 @@ type Callback = (error?: Error | null) => void;
  * - A write that is refused destroys it with the refusal, and so fails the writer.
  * - A writer that ends otherwise destroys it with a `WriterEndedError`.
  *
- * @throws InvalidArgumentError if it is no writer of this package
+ * @throws InvalidArgumentError if it is no writer of this package, or for a bad mark
  */
 export function toWritable<T>(writer: ByteWriter | TypedWriter<T>, options: ToWritableOptions = {}): Writable {
   if (!(writer instanceof BaseWriter))
     throw new InvalidArgumentError('writer', writer, 'a ByteWriter or a TypedWriter');
+  if (options.highWaterMark !== undefined) checkAmount('highWaterMark', options.highWaterMark);
   return new WriterWritable(writer as ByteWriter | TypedWriter<unknown>, options.highWaterMark);
 }
 

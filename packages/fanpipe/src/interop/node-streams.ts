@@ -1,7 +1,7 @@
-import { addAbortSignal, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { BaseStream, takeCursor } from '../core/base-stream.ts';
 import { ByteStream } from '../core/byte-stream.ts';
-import { checkSignal } from '../core/check.ts';
+import { checkAmount } from '../core/check.ts';
 import type { Cursor } from '../core/cursor.ts';
 import type { TypedStream } from '../core/typed-stream.ts';
 import { InvalidArgumentError, UnsupportedValueError, WriterFailedError } from '../errors.ts';
@@ -11,8 +11,6 @@ import { cutOff } from './cut-off.ts';
 export interface ToReadableOptions {
   /** How much the Readable buffers, in bytes (typed: values). Default: Node's own. */
   readonly highWaterMark?: number | undefined;
-  /** Destroys the Readable, and so detaches the stream, when it fires. As everywhere in Node, with an `AbortError`. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -20,26 +18,24 @@ export interface ToReadableOptions {
  *
  * - What it buffers is bounded by its mark, and by one chunk or one burst of writes beyond. The rest stays in the channel,
  *   where the stream's policy acts. Its chunks may be shared with other streams, as those of the stream itself.
- * - A failure of the writer destroys it with the reason, after all that came before has been read. A signal, `disconnect`
- *   and `cancel()` of the stream destroy it at once, `cancel()` with a `CancelledError`. A reason that is falsy, which
+ * - A failure of the writer destroys it with the reason, after all that came before has been read. The stream's signal,
+ *   `disconnect` and `cancel()` destroy it at once, `cancel()` with a `CancelledError`. A reason that is falsy, which
  *   Node takes for none, comes as the cause of a `WriterFailedError`.
  * - Destroying it detaches the stream. The value `null` of a typed stream, which in Node is the end, destroys it with an
  *   `UnsupportedValueError`.
  *
- * @throws InvalidArgumentError if it is no stream of this package
+ * @throws InvalidArgumentError if it is no stream of this package, or for a bad mark
  * @throws IteratorTakenError if the stream's iterator is taken
  */
 export function toReadable<T>(stream: ByteStream | TypedStream<T>, options: ToReadableOptions = {}): Readable {
   if (!(stream instanceof BaseStream)) {
     throw new InvalidArgumentError('stream', stream, 'a ByteStream or a TypedStream');
   }
-  checkSignal(options.signal);
+  if (options.highWaterMark !== undefined) checkAmount('highWaterMark', options.highWaterMark);
   const asked = 'toReadable()';
-  const readable =
-    stream instanceof ByteStream
-      ? new ByteReadable(takeCursor(stream, asked), options.highWaterMark, false)
-      : new ValueReadable<T>(takeCursor(stream, asked), options.highWaterMark, true);
-  return options.signal === undefined ? readable : addAbortSignal(options.signal, readable);
+  return stream instanceof ByteStream
+    ? new ByteReadable(takeCursor(stream, asked), options.highWaterMark, false)
+    : new ValueReadable<T>(takeCursor(stream, asked), options.highWaterMark, true);
 }
 
 /** A reason in the form in which `destroy` takes it for one. */
