@@ -211,14 +211,17 @@ export class DisconnectedError extends FanpipeError {
   }
 }
 
-/** A collector (`bytes()`, `text()`, …) whose stream was cancelled: what it had so far is not the whole. */
+/**
+ * A collector (`bytes()`, `text()`, …) or an adapter (`readable()`, …) whose stream was cancelled: what it had so far is not
+ * the whole.
+ */
 export class CancelledError extends FanpipeError {
   override readonly code = 'ERR_FANPIPE_CANCELLED' as const;
 
   /** `reason` is what `cancel` was given; it becomes the `cause`. */
   constructor(reason: unknown) {
     super(
-      'The stream was cancelled before its end, so what was collected is not the whole. It is detached.',
+      'The stream was cancelled before its end, so what was read of it is not the whole. It is detached.',
       reason === undefined ? undefined : { cause: reason },
     );
   }

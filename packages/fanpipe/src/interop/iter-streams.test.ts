@@ -191,6 +191,14 @@ for (const [name, method] of [
       }
     });
 
+    test('dispose cancels', () => {
+      const writer = new ByteWriter();
+      const fanOut = fanOutOf(writer, undefined, name);
+      fanOut[method]();
+      (fanOut as unknown as Disposable)[Symbol.dispose]();
+      expect(writer.streamCount).toBe(0);
+    });
+
     test('signals: of all and of one, left without a listener', async () => {
       const writer = new ByteWriter();
       const [all, one] = [new AbortController(), new AbortController()];

@@ -73,6 +73,20 @@ describe('toWritable()', () => {
     await Promise.all(writes);
   });
 
+  test('POLICY block: a stream that is over its mark by other means does not refuse what comes', async () => {
+    for (const count of [1, 3]) {
+      const { writer, stream, writable } = open({ blocking: true });
+      writer.writeSync('over');
+      writable.cork();
+      const writes = Array.from({ length: count }, () => write(writable, 'x'));
+      writable.uncork();
+      expect(await isSettled(Promise.race(writes))).toBe(false);
+      expect(stream.lag).toBe(4 + count);
+      while (stream.read() instanceof Uint8Array) {}
+      await Promise.all(writes);
+    }
+  });
+
   test('finishing waits for the writes before it', async () => {
     const { writer, stream, writable } = open({ blocking: true });
     writable.write('abc');

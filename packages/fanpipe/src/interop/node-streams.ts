@@ -82,6 +82,8 @@ abstract class CursorReadable<T> extends Readable {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
+    // A read that waits hears of it too, and is faster unwatched.
+    this.cursor.unwatch();
     try {
       while (this.#isAsked && !this.destroyed) await this.fillUp();
     } catch (reason) {

@@ -175,19 +175,23 @@ describe('readable(): detached from outside, while nobody reads', () => {
   });
 
   test('a callback that throws errors the web stream and detaches the stream', async () => {
-    const { writer, readable } = open({
-      highWaterMark: 1,
-      overflow: 'drop-oldest',
-      onMissed: () => {
-        throw reason;
-      },
-    });
-    const reader = readable.getReader();
-    writer.writeSync('abc');
-    expect(text((await reader.read()).value)).toBe('c');
-    await settle();
-    expect(await rejection(reader.read())).toMatchObject({ code: 'ERR_FANPIPE_CALLBACK', cause: reason });
-    expect(writer.streamCount).toBe(0);
+    for (const isMoreWaiting of [false, true]) {
+      const { writer, readable } = open({
+        highWaterMark: 1,
+        overflow: 'drop-oldest',
+        onMissed: () => {
+          throw reason;
+        },
+      });
+      const reader = readable.getReader();
+      reader.closed.catch(() => {});
+      writer.writeSync('abc');
+      expect(text((await reader.read()).value)).toBe('c');
+      await settle();
+      if (isMoreWaiting) writer.writeSync('d');
+      expect(await rejection(reader.read())).toMatchObject({ code: 'ERR_FANPIPE_CALLBACK', cause: reason });
+      expect(writer.streamCount).toBe(0);
+    }
   });
 });
 
