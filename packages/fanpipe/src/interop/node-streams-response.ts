@@ -7,7 +7,7 @@ import type { Cursor } from '../core/cursor.ts';
 import { InvalidArgumentError, PrematureCloseError } from '../errors.ts';
 import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
 import { cutOff } from './cut-off.ts';
-import { asError } from './node-streams.ts';
+import { asError, destroyResponse } from './node-streams-destroy.ts';
 
 /** Options of {@link pipeToResponse}. */
 export interface PipeToResponseOptions {
@@ -224,7 +224,7 @@ class ResponsePump implements AbortMember {
     const hasFailed = this.#broken === null && cursor.channel.state === 'failed' && cursor.channel.reason === reason;
     if (hasFailed) await this.#until(() => this.#unsent === 0).catch(() => {});
     cursor.cancel(reason);
-    if (!res.destroyed) destroy(res, asError(reason));
+    if (!res.destroyed) destroyResponse(res, asError(reason));
   }
 }
 
@@ -250,27 +250,3 @@ function joinSmall(batch: readonly Uint8Array[]): readonly Uint8Array[] {
 }
 
 const CLOSED = 'The response closed before its end: the other side went away. The stream is detached.';
-
-/** HTTP/2's code for a stream that somebody breaks off. */
-const HTTP2_CANCEL = 8;
-
-function destroy(res: Writable, reason: Error): void {
-  // An error given to an HTTP response would go to the server's 'clientError', though it is not the client's.
-  if (res instanceof OutgoingMessage) {
-    const { socket } = res;
-    // Without a length or chunks, closing the connection is the end of the body. A reset is not.
-    const endsWithConnection = !res.chunkedEncoding && !res.hasHeader('content-length');
-    if (endsWithConnection && res.headersSent && typeof socket?.resetAndDestroy === 'function')
-      socket.resetAndDestroy();
-    res.destroy();
-    return;
-  }
-  const { stream } = res as { stream?: { close?: (code: number) => void } };
-  if (typeof stream?.close === 'function') {
-    stream.close(HTTP2_CANCEL);
-    return;
-  }
-  // It will say this error once more, and nobody else may listen.
-  res.once('error', () => {});
-  res.destroy(reason);
-}

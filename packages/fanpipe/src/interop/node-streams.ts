@@ -4,8 +4,9 @@ import { ByteStream } from '../core/byte-stream.ts';
 import { checkAmount } from '../core/check.ts';
 import type { Cursor } from '../core/cursor.ts';
 import type { TypedStream } from '../core/typed-stream.ts';
-import { InvalidArgumentError, UnsupportedValueError, WriterFailedError } from '../errors.ts';
+import { InvalidArgumentError, UnsupportedValueError } from '../errors.ts';
 import { cutOff } from './cut-off.ts';
+import { asError } from './node-streams-destroy.ts';
 
 /** Options of {@link toReadable}. */
 export interface ToReadableOptions {
@@ -36,12 +37,6 @@ export function toReadable<T>(stream: ByteStream | TypedStream<T>, options: ToRe
   return stream instanceof ByteStream
     ? new ByteReadable(takeCursor(stream, asked), options.highWaterMark, false)
     : new ValueReadable<T>(takeCursor(stream, asked), options.highWaterMark, true);
-}
-
-/** A reason in the form in which `destroy` takes it for one. */
-export function asError(reason: unknown): Error {
-  if (reason) return reason as Error;
-  return Object.defineProperty(new WriterFailedError(), 'cause', { value: reason, configurable: true, writable: true });
 }
 
 abstract class CursorReadable<T> extends Readable {
