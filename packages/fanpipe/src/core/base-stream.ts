@@ -86,7 +86,8 @@ export abstract class BaseStream<T> implements AsyncIterable<T> {
    * @throws IteratorTakenError if the iterator is taken
    */
   stalledMonitor(options?: MonitorOptions): StalledReadMonitor<T> {
-    return new StalledReadMonitor<T>(this.#take('stalledMonitor()'), options);
+    // Taken by the monitor, which checks its options before: a refusal must not use the iterator up.
+    return new StalledReadMonitor<T>({ [Symbol.asyncIterator]: () => this.#take('stalledMonitor()') }, options);
   }
 
   #take(asked: string): Cursor<T> {

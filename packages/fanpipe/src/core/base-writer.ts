@@ -2,7 +2,7 @@ import { WriterEndedError, WriterFailedError } from '../errors.ts';
 import { implementDrainable } from '../interop/iter-streams.ts';
 import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
 import { Channel, type WriterState } from './channel.ts';
-import { checkAmount, checkSignal } from './check.ts';
+import { checkAmount, checkOptions, checkSignal } from './check.ts';
 import { implementDispose } from './dispose.ts';
 
 /** Options that both kinds of writer have. Amounts are bytes; typed: items, or what `size` counts. */
@@ -26,11 +26,28 @@ export let channelOf: <T>(writer: BaseWriter<T>) => Channel<T>;
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
+// A signal may outlive its writers: it must not hold those that were dropped without an end.
+const droppedChannels: FinalizationRegistry<{ signal: AbortSignal; member: AbortMember }> = new FinalizationRegistry(
+  ({ signal, member }) => leaveSignal(signal, member),
+);
+
+function failOnAbort<T>(channel: Channel<T>, signal: AbortSignal): AbortMember {
+  const reference = new WeakRef(channel);
+  const member: AbortMember = {
+    aborted: (reason) => {
+      reference.deref()?.end('failed', reason);
+    },
+  };
+  joinSignal(signal, member);
+  droppedChannels.register(channel, { signal, member }, member);
+  return member;
+}
+
 /** What a writer of bytes and one of values have in common: the handle that appends. */
 export abstract class BaseWriter<T> {
   readonly #channel: Channel<T>;
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort: AbortMember = { aborted: (reason) => this.fail(reason) };
+  #onAbort: AbortMember | undefined;
 
   /** Fails the writer unless it has ended, at the end of a `using` block. */
   declare [Symbol.dispose]: () => void;
@@ -42,6 +59,7 @@ export abstract class BaseWriter<T> {
 
   /** @internal */
   constructor(options: WriterOptions, wholeRecords: boolean) {
+    checkOptions(options);
     const { replay = 0, offset = 0, signal } = options;
     if (replay !== 'all') checkAmount('replay', replay);
     checkAmount('offset', offset);
@@ -49,7 +67,7 @@ export abstract class BaseWriter<T> {
     this.#channel = new Channel<T>(offset, replay === 'all' ? Number.POSITIVE_INFINITY : replay, wholeRecords);
     this.#signal = signal;
     if (signal?.aborted) this.fail(signal.reason);
-    else if (signal !== undefined) joinSignal(signal, this.#onAbort);
+    else if (signal !== undefined) this.#onAbort = failOnAbort(this.#channel, signal);
   }
 
   /** `'open'`, `'closed'` (finished well) or `'failed'`. */
@@ -119,7 +137,9 @@ export abstract class BaseWriter<T> {
   }
 
   #end(state: 'closed' | 'failed', reason: unknown): void {
-    if (this.#channel.end(state, reason) && this.#signal !== undefined) leaveSignal(this.#signal, this.#onAbort);
+    if (!this.#channel.end(state, reason) || this.#onAbort === undefined) return;
+    leaveSignal(this.#signal as AbortSignal, this.#onAbort);
+    droppedChannels.unregister(this.#onAbort);
   }
 
   /** @internal Whether a synchronous write is taken now. */

@@ -21,7 +21,7 @@ export class BatchCache<T> {
     this.#from = from;
     this.#to = to;
     this.#promise = null;
-    this.#batch = { value: collectChunks(from, 0, to), done: false };
+    this.#batch = Object.freeze({ value: collectChunks(from, 0, to), done: false as const });
     return this.#batch;
   }
 

@@ -1,7 +1,7 @@
 import { implementStreamable } from '../interop/iter-streams.ts';
 import { readableFromCursor } from '../interop/web-streams.ts';
 import { BaseStream, cursorOf, takeCursor } from './base-stream.ts';
-import { type CollectOptions, checkCollectOptions, collect } from './collect.ts';
+import { bytesIn, type CollectOptions, checkCollectOptions, collect } from './collect.ts';
 import type { StreamOptions } from './open-cursor.ts';
 
 /** Options of `ByteWriter.stream()`. */
@@ -37,14 +37,9 @@ export class ByteStream extends BaseStream<Uint8Array> {
     const cursor = takeCursor(this, 'bytes()');
     const chunks: Uint8Array[] = [];
     let size = 0;
-    await collect(cursor, options, (batch) => {
-      let added = 0;
-      for (const chunk of batch) {
-        chunks.push(chunk);
-        added += chunk.byteLength;
-      }
-      size += added;
-      return added;
+    await collect(cursor, options, bytesIn, (batch) => {
+      for (const chunk of batch) chunks.push(chunk);
+      size += bytesIn(batch);
     });
     const bytes = new Uint8Array(size);
     let offset = 0;
@@ -61,13 +56,8 @@ export class ByteStream extends BaseStream<Uint8Array> {
     const cursor = takeCursor(this, 'text()');
     const decoder = new TextDecoder();
     let text = '';
-    await collect(cursor, options, (batch) => {
-      let added = 0;
-      for (const chunk of batch) {
-        text += decoder.decode(chunk, { stream: true });
-        added += chunk.byteLength;
-      }
-      return added;
+    await collect(cursor, options, bytesIn, (batch) => {
+      for (const chunk of batch) text += decoder.decode(chunk, { stream: true });
     });
     return text + decoder.decode();
   }

@@ -3,7 +3,7 @@ import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
 import type { Channel } from './channel.ts';
-import { checkIterable } from './check.ts';
+import { checkIterable, checkOptions } from './check.ts';
 import { openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { SlabAllocator } from './slab-allocator.ts';
@@ -83,6 +83,7 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
    * @throws OffsetNotWrittenError if `from` lies beyond the tail
    */
   stream(options: ByteStreamOptions = {}): ByteStream {
+    checkOptions(options);
     return new ByteStream(openCursor(this.#channel, options, options.copy === true));
   }
 
@@ -94,10 +95,12 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
    * signal that fires later ends the wait only: the bytes are written.
    */
   write(chunk: Chunk, options?: WriteOptions): Promise<void> {
+    // Options may be getters, which are the caller's code: they are read before anything is looked at.
     const signal = options?.signal;
+    const copy = options?.copy ?? this.#copy;
     try {
       this.checkOpen(signal);
-      this.#writeNow(chunk, options?.copy ?? this.#copy);
+      this.#writeNow(chunk, copy);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -110,19 +113,21 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
    * @throws InvalidChunkError, DetachedBufferError, OffsetOverflowError; nothing is taken
    */
   writeSync(chunk: Chunk, options?: { readonly copy?: boolean | undefined }): boolean {
+    const copy = options?.copy ?? this.#copy;
     if (!this.isWritable) return false;
-    this.#writeNow(chunk, options?.copy ?? this.#copy);
+    this.#writeNow(chunk, copy);
     return true;
   }
 
   /** Writes several chunks as one write: all or nothing. Otherwise as {@link write}. */
   writev(chunks: Iterable<Chunk>, options?: WriteOptions): Promise<void> {
     const signal = options?.signal;
+    const copy = options?.copy ?? this.#copy;
     try {
       this.checkOpen(signal);
       const list = listOf(chunks);
       this.checkOpen(undefined);
-      this.#appendAll(list, options?.copy ?? this.#copy);
+      this.#appendAll(list, copy);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -131,10 +136,11 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
 
   /** Several chunks, all or nothing. Otherwise as {@link writeSync}. */
   writevSync(chunks: Iterable<Chunk>, options?: { readonly copy?: boolean | undefined }): boolean {
+    const copy = options?.copy ?? this.#copy;
     if (!this.isWritable) return false;
     const list = listOf(chunks);
     if (!this.isWritable) return false;
-    this.#appendAll(list, options?.copy ?? this.#copy);
+    this.#appendAll(list, copy);
     return true;
   }
 

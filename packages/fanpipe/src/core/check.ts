@@ -7,11 +7,20 @@ export function checkAmount(argument: string, value: unknown): void {
   }
 }
 
+/** Refuses what is no object of options. */
+export function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError('options', options, 'an object');
+  }
+}
+
 /** Refuses what is no AbortSignal. */
 export function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
-  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return;
-  throw new InvalidArgumentError('signal', signal, 'an AbortSignal');
+  const { aborted, addEventListener, removeEventListener } = (signal ?? {}) as Partial<AbortSignal>;
+  const isSignal =
+    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function';
+  if (!isSignal) throw new InvalidArgumentError('signal', signal, 'an AbortSignal');
 }
 
 /** Refuses what is no function, where there is something. */

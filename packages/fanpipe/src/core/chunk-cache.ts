@@ -21,7 +21,8 @@ export class ChunkCache<T> {
   resultOf(node: ChunkNode<T>): IteratorYieldResult<T> {
     const to = (node.next as ChunkNode<T>).start;
     if (this.#from === node.start && this.#to === to) return this.#result as IteratorYieldResult<T>;
-    const result: IteratorYieldResult<T> = { value: chunkOf(node), done: false };
+    // Frozen, since the readers that share it do not know each other.
+    const result: IteratorYieldResult<T> = Object.freeze({ value: chunkOf(node), done: false as const });
     this.#from = node.start;
     this.#to = to;
     this.#result = result;

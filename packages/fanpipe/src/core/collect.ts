@@ -17,7 +17,7 @@ export function checkCollectOptions(options: CollectOptions | undefined): void {
 }
 
 /**
- * Reads `cursor` to its end and hands each batch to `add`, which returns how much it was.
+ * Reads `cursor` to its end and hands each batch to `add`, once `measure` has said that it is within the limit.
  *
  * Rejects with what the stream failed with, with a `CancelledError` if it was cancelled meanwhile (what is there is not
  * the whole then), with a `LimitExceededError`, and with what `add` throws. The stream is detached afterwards.
@@ -25,7 +25,8 @@ export function checkCollectOptions(options: CollectOptions | undefined): void {
 export async function collect<T>(
   cursor: Cursor<T>,
   options: CollectOptions | undefined,
-  add: (chunks: readonly T[]) => number,
+  measure: (chunks: readonly T[]) => number,
+  add: (chunks: readonly T[]) => void,
 ): Promise<void> {
   const limit = options?.limit;
   let collected = 0;
@@ -33,8 +34,9 @@ export async function collect<T>(
     for (;;) {
       const { value, done } = await cursor.nextBatch();
       if (done) break;
-      collected += add(value);
+      collected += measure(value);
       if (limit !== undefined && collected > limit) throw new LimitExceededError(limit);
+      add(value);
     }
   } catch (error) {
     // Nobody will read on. After a failure of the writer the stream is detached already.
@@ -43,4 +45,11 @@ export async function collect<T>(
   }
   const { ending } = cursor;
   if (ending?.kind === 'cancelled') throw new CancelledError(ending.reason);
+}
+
+/** How many bytes a batch holds. */
+export function bytesIn(chunks: readonly Uint8Array[]): number {
+  let size = 0;
+  for (const chunk of chunks) size += chunk.length;
+  return size;
 }

@@ -8,7 +8,8 @@ const NOT_PARKED = -1;
 /** `slot` of a plain cursor that has read to the end. */
 const AT_END = -2;
 
-const DONE_RESULT: IteratorReturnResult<undefined> = { value: undefined, done: true };
+// Shared by all readers of the process, so nobody may change it.
+const DONE_RESULT: IteratorReturnResult<undefined> = Object.freeze({ value: undefined, done: true as const });
 
 /** What `onMissed` is told: how much was missed, and the offset at which the gap begins. */
 export type OnMissed = (missed: number, from: number) => void;

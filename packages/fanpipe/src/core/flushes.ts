@@ -6,7 +6,9 @@ import type { DropOldestSeat } from './policies.ts';
 interface Flush<T> {
   readonly id: number;
   /** The tail when it was called. */
-  readonly node: ChunkNode<T>;
+  readonly target: number;
+  /** The node there. Weakly: it leads to all that is written later, and who waits for the flush must not hold that. */
+  readonly node: WeakRef<ChunkNode<T>>;
   pending: number;
   readonly done: () => void;
 }
@@ -48,12 +50,13 @@ export class Flushes<T> {
 
   /** Whether a stream at `offset` is still before a flush. */
   isBefore(offset: number): boolean {
-    return this.#list.some(({ node }) => node.start > offset);
+    return this.#list.some(({ target }) => target > offset);
   }
 
   /** Calls `done` when `pending` streams have passed the tail of now; returns how to give up. */
   add(pending: number, done: () => void): () => void {
-    const flush: Flush<T> = { id: ++this.#lastId, node: this.#channel.tail, pending, done };
+    const { tail } = this.#channel;
+    const flush: Flush<T> = { id: ++this.#lastId, target: tail.start, node: new WeakRef(tail), pending, done };
     this.#list = this.#list.concat(flush);
     this.guardsTail = true;
     this.#planSlide();
@@ -65,7 +68,7 @@ export class Flushes<T> {
     const list = this.#list;
     for (let i = 0; i < list.length; i++) {
       const flush = list[i] as Flush<T>;
-      if (flush.node === node) this.#countDown(flush);
+      if (flush.target === node.start) this.#countDown(flush);
     }
   }
 
@@ -74,7 +77,7 @@ export class Flushes<T> {
     const list = this.#list;
     for (let i = 0; i < list.length; i++) {
       const flush = list[i] as Flush<T>;
-      const target = flush.node.start;
+      const { target } = flush;
       if (flush.id > since && from < target && to >= target) this.#countDown(flush);
     }
   }
@@ -87,10 +90,10 @@ export class Flushes<T> {
 
   #forget(flush: Flush<T>): void {
     this.#list = this.#list.filter((other) => other !== flush);
-    const { node } = flush;
-    if (this.#list.some((other) => other.node === node)) return;
+    if (this.#list.some(({ target }) => target === flush.target)) return;
+    const node = flush.node.deref();
     if (node === this.#channel.tail) this.guardsTail = false;
-    else node.open = node.next;
+    else if (node !== undefined) node.open = node.next;
   }
 
   // ---- streams that miss
@@ -119,7 +122,7 @@ export class Flushes<T> {
     for (let i = 0; i < this.#list.length; i++) {
       const flush = this.#list[i] as Flush<T>;
       for (const seat of this.#behind) {
-        if (seat.position < flush.node.start) this.slideAt = Math.min(this.slideAt, this.#missedAt(flush, seat));
+        if (seat.position < flush.target) this.slideAt = Math.min(this.slideAt, this.#missedAt(flush, seat));
       }
     }
   }
@@ -127,7 +130,7 @@ export class Flushes<T> {
   /** The tail at which a stream that is behind has missed all that a flush waits for. */
   #missedAt(flush: Flush<T>, seat: DropOldestSeat<T>): number {
     const channel = this.#channel;
-    const target = flush.node.start;
+    const { target } = flush;
     // A record of which a part has left the window is missed whole.
     const last = channel.wholeRecords ? Math.min(target, channel.nodeAt(target - 1).start + 1) : target;
     return last + seat.highWaterMark;

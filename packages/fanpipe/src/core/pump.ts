@@ -17,7 +17,7 @@ interface SourceReader<T> {
  * @throws InvalidArgumentError at once, if `source` is nothing that can be read
  */
 export function pump<T, V>(source: Source<T>, writer: BaseWriter<V> & { write(value: T): Promise<void> }): void {
-  const reader = openSource(source);
+  const reader = openSourceFor(source, writer);
   const channel = channelOf(writer);
   const leave = (): void => {
     // The source is the caller's code, which must not run inside `close` or `fail`.
@@ -61,6 +61,16 @@ export function pump<T, V>(source: Source<T>, writer: BaseWriter<V> & { write(va
   void run();
 }
 
+/** A writer whose source is refused is not returned to anyone, so it must not stay on its signal. */
+function openSourceFor<T, V>(source: Source<T>, writer: BaseWriter<V>): SourceReader<T> {
+  try {
+    return openSource(source);
+  } catch (error) {
+    writer.fail(error);
+    throw error;
+  }
+}
+
 function openSource<T>(source: Source<T>): SourceReader<T> {
   if (typeof Response === 'function' && source instanceof Response) {
     if (source.bodyUsed) throw new InvalidArgumentError('source', source, 'a Response whose body is not read yet');
@@ -73,8 +83,11 @@ function openSource<T>(source: Source<T>): SourceReader<T> {
     return readWebStream(source);
   }
   if (source !== null && (typeof source === 'object' || typeof source === 'function')) {
-    if (Symbol.asyncIterator in source) return readAsyncIterable(source as AsyncIterable<T>);
-    if (Symbol.iterator in source) return readIterable(source as Iterable<T>);
+    const { [Symbol.asyncIterator]: asyncIterator, [Symbol.iterator]: iterator } = source as Partial<
+      AsyncIterable<T> & Iterable<T>
+    >;
+    if (typeof asyncIterator === 'function') return readAsyncIterable(source as AsyncIterable<T>);
+    if (typeof iterator === 'function') return readIterable(source as Iterable<T>);
   }
   throw new InvalidArgumentError('source', source, 'an iterable, an async iterable, a ReadableStream or a Response');
 }

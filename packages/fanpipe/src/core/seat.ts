@@ -147,6 +147,7 @@ export class Seat<T> implements AbortMember {
     this.skip = 0;
     this.channel.moved(this, node.start + skip, end.start);
     this.advanced();
+    this.channel.passed(node);
     return this.copy ? chunks.map(privateCopy) : chunks;
   }
 
@@ -166,12 +167,14 @@ export class Seat<T> implements AbortMember {
       target.set(source, filled);
       filled += size;
       this.skip += size;
-      if (from + size === node.next.start) {
+      const isWhole = from + size === node.next.start;
+      if (isWhole) {
         this.node = node.next;
         this.skip = 0;
       }
       this.channel.moved(this, from, from + size);
       this.advanced();
+      if (isWhole) this.channel.passed(node);
     }
     return filled;
   }

@@ -27,10 +27,15 @@ export class TypedStream<T> extends BaseStream<T> {
   async array(options?: CollectOptions): Promise<T[]> {
     checkCollectOptions(options);
     const values: T[] = [];
-    await collect(takeCursor(this, 'array()'), options, (batch) => {
-      for (const value of batch) values.push(value);
-      return batch.length;
-    });
+    const cursor = takeCursor(this, 'array()');
+    await collect(
+      cursor,
+      options,
+      (batch) => batch.length,
+      (batch) => {
+        for (const value of batch) values.push(value);
+      },
+    );
     return values;
   }
 

@@ -2,7 +2,7 @@ import { CallbackError } from '../errors.ts';
 import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import type { Channel } from './channel.ts';
-import { checkCallback, checkIterable } from './check.ts';
+import { checkCallback, checkIterable, checkOptions } from './check.ts';
 import { openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { TypedStream, type TypedStreamOptions } from './typed-stream.ts';
@@ -36,6 +36,7 @@ export class TypedWriter<T> extends BaseWriter<T> {
 
   /** @throws InvalidArgumentError */
   constructor(options: TypedWriterOptions<T> = {}) {
+    checkOptions(options);
     checkCallback('size', options.size);
     super(options, true);
     this.#channel = channelOf(this);
@@ -67,6 +68,7 @@ export class TypedWriter<T> extends BaseWriter<T> {
    * @throws OffsetNotWrittenError if `from` lies beyond the tail
    */
   stream(options: TypedStreamOptions = {}): TypedStream<T> {
+    checkOptions(options);
     return new TypedStream(openCursor(this.#channel, options, false));
   }
 

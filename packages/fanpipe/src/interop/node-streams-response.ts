@@ -1,4 +1,4 @@
-import { type OutgoingHttpHeaders, OutgoingMessage } from 'node:http';
+import { type OutgoingHttpHeaders, OutgoingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Writable } from 'node:stream';
 import { takeCursor } from '../core/base-stream.ts';
 import { ByteStream } from '../core/byte-stream.ts';
@@ -55,12 +55,18 @@ async function start(stream: ByteStream, res: Writable, options: PipeToResponseO
   checkSignal(options.signal);
   const { headers = {}, signal } = options;
   const http = res as Writable & Partial<OutgoingMessage>;
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined) continue;
-    if (http.setHeader === undefined) throw new InvalidArgumentError('headers', headers, 'absent: this is not HTTP');
-    http.setHeader(name, value);
+  const fields = Object.entries(headers).filter(([, value]) => value !== undefined);
+  if (fields.length > 0 && http.setHeader === undefined) {
+    throw new InvalidArgumentError('headers', headers, 'absent: this is not HTTP');
   }
-  return new ResponsePump(takeCursor(stream, 'pipeToResponse()'), res).run(signal);
+  // All are checked before one is set, so that a refusal leaves the response as it was.
+  for (const [name, value] of fields) {
+    validateHeaderName(name);
+    for (const each of Array.isArray(value) ? value : [value]) validateHeaderValue(name, String(each));
+  }
+  const cursor = takeCursor(stream, 'pipeToResponse()');
+  for (const [name, value] of fields) http.setHeader?.(name, value as number | string | readonly string[]);
+  return new ResponsePump(cursor, res).run(signal);
 }
 
 class ResponsePump implements AbortMember {
