@@ -75,6 +75,7 @@ describe('CLEAN: opening and leaving', () => {
       late.cancel();
       await parked.return?.();
       await Promise.all(waiting);
+      if (listeners(signal) !== 0) throw new Error(`${listeners(signal)} listeners stay behind`);
       // Not by expect(), which keeps the promises that it was given.
       const failure = await collecting.catch((error) => error.code);
       if (failure !== 'ERR_FANPIPE_CANCELLED') throw failure;
@@ -95,6 +96,8 @@ describe('CLEAN: opening and leaving', () => {
       for (let i = 0; i < 500_000; i++) {
         writer.stream().cancel();
         if (i % 5 === 0) writer.stream({ overflow: 'drop-oldest', signal }).cancel();
+        // A leak would make this take for ever rather than fail.
+        if (i % 1000 === 0) expect(listeners(signal)).toBe(0);
       }
     });
     expect(Math.abs(grown)).toBeLessThan(5 * MIB);
