@@ -18,7 +18,8 @@ export type Waiter = (result: unknown) => void;
 
 /**
  * The place of a stream that is not on the fast path: it has a policy, a signal or private copies, stands inside a
- * chunk, has several `next()` outstanding, or is detached.
+ * chunk, has several `next()` outstanding, is watched by an adapter, was opened behind a flush that does not wait for it,
+ * or is detached.
  *
  * The channel may hold a seat, but a seat does not hold the cursor that reads from it, except while that is parked.
  * So a bounded stream that is dropped without cancel can be collected, and its seat is then detached.
