@@ -136,6 +136,25 @@ export abstract class BaseWriter<T> {
     this.#end('failed', reason === undefined ? new WriterFailedError() : reason);
   }
 
+  /** @internal `bytesWritten` or `valuesWritten`. */
+  protected abstract get amountWritten(): number;
+
+  /**
+   * Closes the writer and resolves with `bytesWritten` (typed: `valuesWritten`). Rejects with a `WriterEndedError` if it had
+   * failed.
+   */
+  async end(): Promise<number> {
+    this.close();
+    if (this.state === 'failed') throw this.refusal();
+    return this.amountWritten;
+  }
+
+  /** Closes the writer and returns `bytesWritten` (typed: `valuesWritten`), or -1 if it had failed. */
+  endSync(): number {
+    this.close();
+    return this.state === 'failed' ? -1 : this.amountWritten;
+  }
+
   #end(state: 'closed' | 'failed', reason: unknown): void {
     if (!this.#channel.end(state, reason) || this.#onAbort === undefined) return;
     leaveSignal(this.#signal as AbortSignal, this.#onAbort);

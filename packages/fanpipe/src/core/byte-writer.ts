@@ -144,17 +144,9 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
     return true;
   }
 
-  /** Closes the writer and resolves with `bytesWritten`. Rejects with a `WriterEndedError` if it had failed. */
-  async end(): Promise<number> {
-    this.close();
-    if (this.state === 'failed') throw this.refusal();
+  /** @internal */
+  protected override get amountWritten(): number {
     return this.bytesWritten;
-  }
-
-  /** Closes the writer and returns `bytesWritten`, or -1 if it had failed. */
-  endSync(): number {
-    this.close();
-    return this.state === 'failed' ? -1 : this.bytesWritten;
   }
 
   /**

@@ -127,17 +127,9 @@ export class TypedWriter<T> extends BaseWriter<T> {
     return true;
   }
 
-  /** Closes the writer and resolves with `valuesWritten`. Rejects with a `WriterEndedError` if it had failed. */
-  async end(): Promise<number> {
-    this.close();
-    if (this.state === 'failed') throw this.refusal();
+  /** @internal */
+  protected override get amountWritten(): number {
     return this.valuesWritten;
-  }
-
-  /** Closes the writer and returns `valuesWritten`, or -1 if it had failed. */
-  endSync(): number {
-    this.close();
-    return this.state === 'failed' ? -1 : this.valuesWritten;
   }
 
   /** This writer as a WHATWG stream that honours backpressure: its close closes the writer, its abort fails it. */
