@@ -119,6 +119,21 @@ describe('SAFE: the largest offset', () => {
     expect([late.position, stream.position]).toEqual([MAX, MAX]);
   });
 
+  test('SAFE ORD: what was refused leaves no trace between its neighbours, which may be merged', async () => {
+    const writer = new ByteWriter({ offset: MAX - 10, replay: 'all' });
+    const texts = [writer.stream().text(), writer.stream({ highWaterMark: 100 }).text()];
+    writer.writeSync('abcde');
+    for (const chunk of ['too long', new Uint8Array(8)]) {
+      expect(refusalOf(() => writer.writeSync(chunk))).toBeInstanceOf(OffsetOverflowError);
+    }
+    writer.writeSync('fgh');
+    expect(refusalOf(() => writer.writevSync(['ij', 'k']))).toBeInstanceOf(OffsetOverflowError);
+    writer.writeSync('ij');
+    writer.close();
+    texts.push(writer.stream({ from: MAX - 9 }).text());
+    expect(await Promise.all(texts)).toEqual(['abcdefghij', 'abcdefghij', 'bcdefghij']);
+  });
+
   test('SAFE: a writer that begins at the end can only be closed', async () => {
     const writer = new ByteWriter({ offset: MAX });
     const text = writer.stream().text();
