@@ -110,8 +110,10 @@ function readIterable<T>(source: Iterable<T | PromiseLike<T>>): SourceReader<T> 
       try {
         return { value: (await value) as T, done: done === true };
       } catch (error) {
-        // The iterator knows nothing of a promise of its that was rejected.
-        iterator.return?.();
+        // The iterator knows nothing of a promise of its that was rejected. What it says to that is not what failed.
+        try {
+          iterator.return?.();
+        } catch {}
         throw error;
       }
     },
