@@ -156,7 +156,7 @@ describe('FAIL: sources that fail', () => {
         next: () => ({ value: Promise.reject(REASON), done: false }),
         return: () => {
           left++;
-          return { value: undefined, done: true };
+          throw new Error('and it does not like to be left');
         },
       }),
     } as unknown as Iterable<Promise<string>>;
@@ -200,6 +200,25 @@ describe('END WAIT: writers that end, and readers that are slow', () => {
       expect([source.asked, source.left]).toEqual([3, 1]);
     });
   }
+
+  test('END CLEAN: a generator is left, so that its finally runs', async () => {
+    let finished = 0;
+    function* endless(): Generator<string> {
+      try {
+        for (;;) yield 'x';
+      } finally {
+        finished++;
+      }
+    }
+    const writer = ByteWriter.from(endless());
+    const stream = writer.stream({ highWaterMark: 3 });
+    await settle();
+    expect([stream.lag, finished]).toEqual([4, 0]);
+    writer.close();
+    await settle();
+    expect(finished).toBe(1);
+    expect(await stream.text()).toBe('xxxx');
+  });
 
   test('END CLEAN: a ReadableStream is cancelled with the reason', async () => {
     const cancelled: unknown[] = [];
