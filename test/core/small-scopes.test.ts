@@ -133,7 +133,7 @@ function* interleavings(programs: readonly (readonly Name[])[]): Generator<Name[
   }
 }
 
-describe('small scopes', () => {
+describe('small scopes', { timeout: 60_000 * 9 ** Math.max(0, LENGTH - 4) }, () => {
   const { stackTraceLimit } = Error;
   // Refusals and reasons are made by the million here, and their traces would take half of the time.
   beforeAll(() => {
