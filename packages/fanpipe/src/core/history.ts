@@ -32,11 +32,6 @@ export class History<T> {
     return this.#wanted > 0;
   }
 
-  /** The oldest node that is kept, or null. */
-  get head(): ChunkNode<T> | null {
-    return this.#head;
-  }
-
   /** The channel filled `node`, and its tail is now `tail`. */
   appended(node: ChunkNode<T>, tail: ChunkNode<T>): void {
     this.#note(node);

@@ -15,10 +15,6 @@ export class OverflowHeap<T> {
     return this.#seats[0];
   }
 
-  get size(): number {
-    return this.#seats.length;
-  }
-
   /** Adds a seat under its present limit. */
   push(seat: BoundedSeat<T>): void {
     seat.overflowAt = seat.position + seat.highWaterMark;

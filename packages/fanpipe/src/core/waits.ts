@@ -43,11 +43,6 @@ export class Waits {
     });
   }
 
-  /** Whether nobody waits. */
-  get isEmpty(): boolean {
-    return this.#waits.size === 0;
-  }
-
   resolveAll(): void {
     if (this.#waits.size === 0) return;
     const waits = new Set(this.#waits);
