@@ -159,26 +159,31 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
 
   #writeNow(chunk: Chunk, copy: boolean): void {
     const channel = this.#channel;
-    const first = channel.tail;
     if (typeof chunk === 'string') {
       if (chunk.length === 0) return;
       const slabs = this.#slabs;
       slabs.encode(chunk);
       channel.checkRoom(slabs.size);
-      this.#appendCopied();
-    } else {
-      const bytes = toBytes(chunk);
-      const size = bytes.length;
-      if (size === 0) return;
-      channel.checkRoom(size);
-      if (copy) {
-        this.#slabs.copy(bytes);
-        this.#appendCopied();
-      } else {
-        channel.append(bytes, -1, size);
-      }
+      this.#writeCopied();
+      return;
     }
-    channel.settle(first);
+    const bytes = toBytes(chunk);
+    const size = bytes.length;
+    if (size === 0) return;
+    channel.checkRoom(size);
+    if (copy) {
+      this.#slabs.copy(bytes);
+      this.#writeCopied();
+    } else {
+      channel.write(bytes, -1, size);
+    }
+  }
+
+  /** Writes the last copy that was made. */
+  #writeCopied(): void {
+    const { slab, at, size } = this.#slabs;
+    if (slab !== null) this.#channel.write(slab, at, size);
+    else this.#channel.write(this.#slabs.takeOwn(), -1, size);
   }
 
   #appendAll(chunks: readonly Chunk[], copy: boolean): void {
@@ -208,13 +213,9 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
   }
 
   #appendCopied(): void {
-    const { slab, own, at, size } = this.#slabs;
+    const { slab, at, size } = this.#slabs;
     if (slab !== null) this.#channel.append(slab, at, size);
-    else {
-      this.#channel.append(own as Uint8Array, -1, size);
-      // Else a large chunk would be held until the next one, although all have read it.
-      this.#slabs.own = null;
-    }
+    else this.#channel.append(this.#slabs.takeOwn(), -1, size);
   }
 }
 

@@ -1,7 +1,7 @@
 import { OffsetOverflowError } from '../errors.ts';
 import { type Batch, BatchCache } from './batch-cache.ts';
-import { ChunkCache } from './chunk-cache.ts';
-import { ChunkNode, chunkOf } from './chunk-node.ts';
+import { ChunkCache, sharedResult } from './chunk-cache.ts';
+import { ChunkNode, chunkOf, viewOf } from './chunk-node.ts';
 import type { Cursor } from './cursor.ts';
 import { Flushes } from './flushes.ts';
 import { History } from './history.ts';
@@ -82,6 +82,27 @@ export class Channel<T> {
   /** Refuses a size that would take the tail past the largest offset. */
   checkRoom(size: number): void {
     if (size > Number.MAX_SAFE_INTEGER - this.tail.start) throw new OffsetOverflowError(this.tail.start, size);
+  }
+
+  /** Writes one chunk: `data`, or where `at` is not negative, the `size` bytes there. */
+  write(data: T | ArrayBuffer, at: number, size: number): void {
+    if (this.#allWait) {
+      // Nobody will ever come to this chunk, so it needs no place in the list.
+      this.tail.start += size;
+      if (this.streamCount > 0) {
+        const chunk = at < 0 ? (data as T) : viewOf<T>(data as ArrayBuffer, at, size);
+        this.#parked.handOver(this.streamCount === 1 ? { value: chunk, done: false } : sharedResult(chunk));
+      }
+      return;
+    }
+    const first = this.tail;
+    this.append(data, at, size);
+    this.settle(first);
+  }
+
+  /** Whether every stream is plain and waits for one chunk, and nothing is kept for others. No flush is under way then. */
+  get #allWait(): boolean {
+    return this.#parked.plainCount === this.streamCount && !this.#history.active;
   }
 
   /** Appends one chunk without waking anyone; `settle` must follow. */

@@ -21,8 +21,7 @@ export class ChunkCache<T> {
   resultOf(node: ChunkNode<T>): IteratorYieldResult<T> {
     const to = (node.next as ChunkNode<T>).start;
     if (this.#from === node.start && this.#to === to) return this.#result as IteratorYieldResult<T>;
-    // Frozen, since the readers that share it do not know each other.
-    const result: IteratorYieldResult<T> = Object.freeze({ value: chunkOf(node), done: false as const });
+    const result = sharedResult(chunkOf(node));
     this.#from = node.start;
     this.#to = to;
     this.#result = result;
@@ -42,4 +41,9 @@ export class ChunkCache<T> {
     this.#result = null;
     this.#promise = null;
   }
+}
+
+/** An iterator result for several readers. Frozen, since they do not know each other. */
+export function sharedResult<T>(chunk: T): IteratorYieldResult<T> {
+  return Object.freeze({ value: chunk, done: false as const });
 }

@@ -21,8 +21,11 @@ export class ChunkNode<T> {
    * node that a flush waits for.
    */
   open: ChunkNode<T> | null = null;
-  /** Offset of the first byte (typed: of the record). The node's size is `next.start - start`. */
-  readonly start: number;
+  /**
+   * Offset of the first byte (typed: of the record). The node's size is `next.start - start`. It changes in the empty tail
+   * only, when a chunk goes by without a place in the list.
+   */
+  start: number;
   /** The chunk itself where `at` is -1, else the slab that holds its bytes. Undefined in the empty tail. */
   data: T | ArrayBuffer | undefined = undefined;
   /** Index of the first byte in the slab, or -1 for a chunk held by reference. */
@@ -39,8 +42,12 @@ export const NOWHERE: ChunkNode<never> = new ChunkNode<never>(-1);
 /** The chunk of a filled node. The view into a slab is made here, when somebody wants this one chunk. */
 export function chunkOf<T>(node: ChunkNode<T>): T {
   if (node.at < 0) return node.data as T;
-  const size = (node.next as ChunkNode<T>).start - node.start;
-  return new Uint8Array(node.data as ArrayBuffer, node.at, size) as T;
+  return viewOf(node.data as ArrayBuffer, node.at, (node.next as ChunkNode<T>).start - node.start);
+}
+
+/** A piece of a slab as a chunk. Only bytes are ever in slabs. */
+export function viewOf<T>(slab: ArrayBuffer, at: number, size: number): T {
+  return new Uint8Array(slab, at, size) as T;
 }
 
 /** The bytes of a chunk from `from` on, as a view of the same memory. Only bytes are ever cut: records are whole. */
@@ -73,7 +80,7 @@ export function collectChunks<T>(from: ChunkNode<T>, skip: number, to: ChunkNode
           after = following;
         } while (after !== to && after.data === slab && after.at === end);
         const begin = node.at + skipped;
-        chunks.push(new Uint8Array(slab, begin, end - begin) as T);
+        chunks.push(viewOf(slab, begin, end - begin));
       }
     }
     skipped = 0;

@@ -26,10 +26,10 @@ const dropped: FinalizationRegistry<WeakRef<Seat<unknown>>> = new FinalizationRe
 });
 
 // One executor for all parked reads: a closure for each would cost as much as the promise.
-const NO_WAITER: Waiter = () => {};
-let lastWaiter: Waiter = NO_WAITER;
+const NOBODY: { waiter: Waiter | null } = { waiter: null };
+let parking = NOBODY;
 const keepWaiter = (resolve: Waiter): void => {
-  lastWaiter = resolve;
+  parking.waiter = resolve;
 };
 
 /**
@@ -185,19 +185,20 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   // ---- waiting
 
   #park(): Promise<unknown> {
+    if (this.waiter !== null) return this.#parkBehind();
+    parking = this;
     const promise = new Promise<unknown>(keepWaiter);
-    const waiter = lastWaiter;
-    // It would keep the chunk that it is settled with alive, whatever becomes of the stream.
-    lastWaiter = NO_WAITER;
-    if (this.waiter === null) {
-      this.waiter = waiter;
-      if (this.seat !== null) this.seat.parked = this;
-      this.channel.park(this);
-    } else {
-      const seat = this.seat ?? this.#leaveFastPath();
-      (seat.queue ??= []).push(waiter);
-    }
+    // It would keep this cursor alive.
+    parking = NOBODY;
+    if (this.seat !== null) this.seat.parked = this;
+    this.channel.park(this);
     return promise;
+  }
+
+  /** Another `next()` while one is parked. */
+  #parkBehind(): Promise<unknown> {
+    const seat = this.seat ?? this.#leaveFastPath();
+    return new Promise<unknown>((resolve) => (seat.queue ??= []).push(resolve));
   }
 
   /** Settles as many parked reads as can be, in their order; parks again for the rest. */

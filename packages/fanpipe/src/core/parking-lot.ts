@@ -7,10 +7,13 @@ export class ParkingLot<T> {
   readonly #cursors: (Cursor<T> | undefined)[] = [];
   /** How many wait. The array keeps its length, since emptying it would allocate a new one at every write. */
   count = 0;
+  /** How many of them are plain. */
+  plainCount = 0;
 
   add(cursor: Cursor<T>): void {
     cursor.slot = this.count;
     this.#cursors[this.count++] = cursor;
+    if (cursor.seat === null) this.plainCount++;
   }
 
   remove(cursor: Cursor<T>): void {
@@ -20,6 +23,7 @@ export class ParkingLot<T> {
     last.slot = slot;
     this.#cursors[this.count] = undefined;
     cursor.slot = -1;
+    if (cursor.seat === null) this.plainCount--;
   }
 
   /** Takes out every cursor that waits now, in the order in which they came; `wake` may add one again meanwhile. */
@@ -27,6 +31,7 @@ export class ParkingLot<T> {
     const cursors = this.#cursors;
     const { count } = this;
     this.count = 0;
+    this.plainCount = 0;
     for (let i = 0; i < count; i++) {
       const cursor = cursors[i] as Cursor<T>;
       cursors[i] = undefined;
@@ -37,13 +42,14 @@ export class ParkingLot<T> {
 
   /**
    * The same after a write: plain cursors get `result` and go on to `after`, the others settle what they can. Returns how
-   * many plain ones there were. All that a delivery to a parked reader costs is in this loop.
+   * many plain ones there were. All that a delivery to a parked reader costs is in this loop and the next.
    */
   deliver(result: IteratorYieldResult<T>, after: ChunkNode<T>): number {
     const cursors = this.#cursors;
     const { count } = this;
     let plain = 0;
     this.count = 0;
+    this.plainCount = 0;
     for (let i = 0; i < count; i++) {
       const cursor = cursors[i] as Cursor<T>;
       cursors[i] = undefined;
@@ -59,5 +65,21 @@ export class ParkingLot<T> {
       }
     }
     return plain;
+  }
+
+  /** The same where all are plain, and stay at the node where they stand. */
+  handOver(result: IteratorYieldResult<T>): void {
+    const cursors = this.#cursors;
+    const { count } = this;
+    this.count = 0;
+    this.plainCount = 0;
+    for (let i = 0; i < count; i++) {
+      const cursor = cursors[i] as Cursor<T>;
+      cursors[i] = undefined;
+      cursor.slot = -1;
+      const waiter = cursor.waiter as Waiter;
+      cursor.waiter = null;
+      waiter(result);
+    }
   }
 }

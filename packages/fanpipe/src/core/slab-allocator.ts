@@ -36,6 +36,13 @@ export class SlabAllocator {
     this.#take(at, size);
   }
 
+  /** The chunk that got memory of its own, which is held here no longer: all may have read it long before the next one. */
+  takeOwn(): Uint8Array {
+    const own = this.own as Uint8Array;
+    this.own = null;
+    return own;
+  }
+
   /** Encodes `text` as UTF-8 straight into the slab where it surely fits, else into memory of its own. */
   encode(text: string): void {
     // One UTF-16 code unit is at most three bytes of UTF-8.

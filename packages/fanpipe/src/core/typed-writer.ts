@@ -140,10 +140,8 @@ export class TypedWriter<T> extends BaseWriter<T> {
   #append(value: T, size: number): void {
     const channel = this.#channel;
     channel.checkRoom(size);
-    const first = channel.tail;
-    channel.append(value, -1, size);
     this.#valuesWritten++;
-    channel.settle(first);
+    channel.write(value, -1, size);
   }
 
   /** Runs all of the caller's code that a write of several values needs. */
