@@ -78,6 +78,9 @@ function isAllowed(file: string, target: string): boolean {
       return isHandle(file) && (target === 'interop/web-streams.ts' || /^interop\/iter-streams[^/]*\.ts$/.test(target));
     case 'interop':
       return to === 'interop' || to === 'core';
+    case 'remote':
+    case 'pool':
+      return to === from || to === 'core' || to === 'monitor';
     case '':
       return to !== '';
     default:

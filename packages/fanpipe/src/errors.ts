@@ -24,7 +24,24 @@ export type FanpipeErrorCode =
   | 'ERR_FANPIPE_CALLBACK'
   | 'ERR_FANPIPE_PREMATURE_CLOSE'
   | 'ERR_FANPIPE_UNSUPPORTED_VALUE'
-  | 'ERR_FANPIPE_STALLED';
+  | 'ERR_FANPIPE_STALLED'
+  // fanpipe/remote
+  | 'ERR_FANPIPE_HTTP_STATUS'
+  | 'ERR_FANPIPE_WRONG_RANGE'
+  | 'ERR_FANPIPE_RESOURCE_CHANGED'
+  | 'ERR_FANPIPE_NOT_SEEKABLE'
+  | 'ERR_FANPIPE_BODY_TOO_SHORT'
+  | 'ERR_FANPIPE_BODY_TOO_LONG'
+  | 'ERR_FANPIPE_ENCODED_BODY'
+  | 'ERR_FANPIPE_UNVERIFIABLE_RESOURCE'
+  | 'ERR_FANPIPE_REDIRECT'
+  | 'ERR_FANPIPE_RETRIES_EXHAUSTED'
+  | 'ERR_FANPIPE_REMOTE_CLOSED'
+  // fanpipe/pool
+  | 'ERR_FANPIPE_POOL_ABANDONED'
+  | 'ERR_FANPIPE_POOL_BUDGET'
+  | 'ERR_FANPIPE_POOL_CLOSED'
+  | 'ERR_FANPIPE_POOL_SOURCE';
 
 /** What all errors of this package have in common: `instanceof FanpipeError` and a stable `code`. */
 export abstract class FanpipeError extends Error {
@@ -32,8 +49,8 @@ export abstract class FanpipeError extends Error {
   abstract readonly code: FanpipeErrorCode;
 }
 
-// `name` lives on the prototypes: an own property would print with every stack trace.
-function named(errorClass: { prototype: Error }, name: string): void {
+/** Names a class of errors. On the prototype: an own property would print with every stack trace. */
+export function named(errorClass: { prototype: Error }, name: string): void {
   Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 

@@ -16,5 +16,25 @@ export type { Source } from './core/pump.ts';
 export type { Chunk } from './core/to-bytes.ts';
 export { TypedStream, type TypedStreamOptions } from './core/typed-stream.ts';
 export { TypedWriter, type TypedWriterOptions } from './core/typed-writer.ts';
-export * from './errors.ts';
+export {
+  CallbackError,
+  CancelledError,
+  DetachedBufferError,
+  DisconnectedError,
+  FanpipeError,
+  type FanpipeErrorCode,
+  InvalidArgumentError,
+  InvalidChunkError,
+  IteratorTakenError,
+  LimitExceededError,
+  OffsetEvictedError,
+  OffsetNotWrittenError,
+  OffsetOverflowError,
+  PrematureCloseError,
+  StalledReadError,
+  type StallKind,
+  UnsupportedValueError,
+  WriterEndedError,
+  WriterFailedError,
+} from './errors.ts';
 export * from './monitor/index.ts';

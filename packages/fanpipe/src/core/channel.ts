@@ -207,10 +207,12 @@ export class Channel<T> {
     this.streamCount--;
     if (seat.countedAt === this.tail.start) this.#caughtUp--;
     else this.flushes.moved(seat.position, Number.POSITIVE_INFINITY, seat.since);
-    const { parked, watcher } = seat;
+    const { parked, watcher, onDetached } = seat;
     if (parked !== null) this.unpark(parked);
     seat.watcher = null;
+    seat.onDetached = null;
     watcher?.();
+    onDetached?.();
     if (this.#caughtUp === this.streamCount) this.#chunks.clear();
   }
 

@@ -2,6 +2,7 @@ import { InvalidArgumentError, OffsetEvictedError, OffsetNotWrittenError } from 
 import { joinSignal } from '../signals.ts';
 import type { Channel } from './channel.ts';
 import { checkAmount, checkCallback, checkSignal } from './check.ts';
+import type { ChunkNode } from './chunk-node.ts';
 import { Cursor, type OnMissed } from './cursor.ts';
 import { BoundedSeat, createBoundedSeat, OVERFLOW_POLICIES, type OverflowPolicy } from './policies.ts';
 import { Seat } from './seat.ts';
@@ -38,8 +39,21 @@ export interface StreamOptions {
 export const DEFAULT_BYTE_MARK: number = 1024 * 1024;
 export const DEFAULT_ITEM_MARK = 1024;
 
+/** How a stream is opened beyond what its reader may say. */
+export interface OpenInternals<T> {
+  /** Makes the cursor; default a plain {@link Cursor}. */
+  readonly createCursor?: (channel: Channel<T>, node: ChunkNode<T>) => Cursor<T>;
+  /** Told once when the stream is detached, also if it is dropped. Runs no user code, and must not refer to the stream. */
+  readonly onDetached?: () => void;
+}
+
 /** Opens a stream on `channel`. All options are checked before anything changes. */
-export function openCursor<T>(channel: Channel<T>, options: StreamOptions, copy: boolean): Cursor<T> {
+export function openCursor<T>(
+  channel: Channel<T>,
+  options: StreamOptions,
+  copy: boolean,
+  { createCursor, onDetached }: OpenInternals<T> = {},
+): Cursor<T> {
   const { highWaterMark, overflow, onMissed, signal } = options;
   if (overflow !== undefined && !OVERFLOW_POLICIES.includes(overflow)) {
     throw new InvalidArgumentError('overflow', overflow, `one of ${OVERFLOW_POLICIES.map((p) => `'${p}'`).join(', ')}`);
@@ -53,13 +67,14 @@ export function openCursor<T>(channel: Channel<T>, options: StreamOptions, copy:
   const skip = start - node.start;
   const bounded = overflow !== undefined || highWaterMark !== undefined;
   const isLate = channel.flushes.isBefore(start);
-  const cursor = new Cursor(channel, node);
-  if (bounded || copy || signal !== undefined || skip > 0 || isLate) {
+  const cursor = createCursor?.(channel, node) ?? new Cursor(channel, node);
+  if (bounded || copy || signal !== undefined || skip > 0 || isLate || onDetached !== undefined) {
     const mark = highWaterMark ?? (channel.wholeRecords ? DEFAULT_ITEM_MARK : DEFAULT_BYTE_MARK);
     const seat = bounded ? createBoundedSeat(overflow ?? 'block', channel, node, mark) : new Seat(channel, node);
     seat.skip = skip;
     seat.copy = copy;
     seat.since = channel.flushes.lastId;
+    seat.onDetached = onDetached ?? null;
     if (node === channel.tail) seat.countedAt = node.start;
     cursor.sit(seat, onMissed);
     channel.joined(node);

@@ -55,6 +55,8 @@ export class Seat<T> implements AbortMember {
   ending: Ending | null = null;
   /** Told once when the stream is detached. Runs no user code, and does not refer to the cursor. */
   watcher: (() => void) | null = null;
+  /** Whoever opened the stream and counts it is told too, for the whole time. The same rules. */
+  onDetached: (() => void) | null = null;
   #frozenPosition = 0;
   #frozenLag = 0;
 
@@ -88,6 +90,7 @@ export class Seat<T> implements AbortMember {
       this.trouble === null &&
       this.ending === null &&
       this.watcher === null &&
+      this.onDetached === null &&
       this.channel.flushes.isEmpty
     );
   }

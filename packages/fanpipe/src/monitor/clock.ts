@@ -10,14 +10,22 @@
 export interface Clock {
   /** Milliseconds from some fixed moment. It must never run backwards; fractions are welcome. */
   now(): number;
-  /** Calls `callback` once, `ms` milliseconds from now and never inside this call. Returns what `clearTimeout` takes. */
+  /**
+   * Calls `callback` once, `ms` milliseconds from now and never inside this call. Returns what `clearTimeout` takes; if that
+   * has a method `unref`, it is called for timers that must not keep the process alive.
+   */
   setTimeout(callback: () => void, ms: number): unknown;
   /** Takes back a timer whose callback has not run yet; otherwise does nothing. */
   clearTimeout(handle: unknown): void;
 }
 
-interface SystemTimer {
-  id: ReturnType<typeof setTimeout>;
+class SystemTimer {
+  id!: ReturnType<typeof setTimeout>;
+
+  /** Where the runtime can: the timer no longer keeps the process alive. */
+  unref(): void {
+    (this.id as { unref?(): void }).unref?.();
+  }
 }
 
 /** A timer that comes later than this, in milliseconds, comes late because the thread was busy. */
@@ -38,12 +46,11 @@ export const systemClock: Clock = {
 
   setTimeout(callback: () => void, ms: number): unknown {
     const due = performance.now() + ms;
-    const timer: SystemTimer = {
-      id: setTimeout(() => {
-        if (performance.now() - due > LATE) timer.id = setTimeout(callback, 0);
-        else callback();
-      }, ms),
-    };
+    const timer = new SystemTimer();
+    timer.id = setTimeout(() => {
+      if (performance.now() - due > LATE) timer.id = setTimeout(callback, 0);
+      else callback();
+    }, ms);
     return timer;
   },
 
