@@ -4,7 +4,7 @@ import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './b
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
 import type { Channel } from './channel.ts';
 import { checkIterable, checkOptions } from './check.ts';
-import { openCursor } from './open-cursor.ts';
+import { openAtTail, openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { SlabAllocator } from './slab-allocator.ts';
 import { type Chunk, isChunk, toBytes } from './to-bytes.ts';
@@ -82,7 +82,8 @@ export class ByteWriter extends BaseWriter<Uint8Array> {
    * @throws OffsetEvictedError if `from` is no longer retained
    * @throws OffsetNotWrittenError if `from` lies beyond the tail
    */
-  stream(options: ByteStreamOptions = {}): ByteStream {
+  stream(options?: ByteStreamOptions): ByteStream {
+    if (options === undefined) return new ByteStream(openAtTail(this.#channel));
     checkOptions(options);
     return new ByteStream(openCursor(this.#channel, options, options.copy === true));
   }

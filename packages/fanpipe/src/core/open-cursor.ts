@@ -47,6 +47,13 @@ export interface OpenInternals<T> {
   readonly onDetached?: () => void;
 }
 
+/** Opens a plain stream at the tail, which is what most readers want. */
+export function openAtTail<T>(channel: Channel<T>): Cursor<T> {
+  const { tail } = channel;
+  channel.joined(tail);
+  return new Cursor(channel, tail);
+}
+
 /** Opens a stream on `channel`. All options are checked before anything changes. */
 export function openCursor<T>(
   channel: Channel<T>,

@@ -3,7 +3,7 @@ import { writableToWriter } from '../interop/web-streams.ts';
 import { BaseWriter, channelOf, type WaitOptions, type WriterOptions } from './base-writer.ts';
 import type { Channel } from './channel.ts';
 import { checkCallback, checkIterable, checkOptions } from './check.ts';
-import { openCursor } from './open-cursor.ts';
+import { openAtTail, openCursor } from './open-cursor.ts';
 import { pump, type Source } from './pump.ts';
 import { TypedStream, type TypedStreamOptions } from './typed-stream.ts';
 
@@ -67,7 +67,8 @@ export class TypedWriter<T> extends BaseWriter<T> {
    * @throws OffsetEvictedError if `from` is no longer retained
    * @throws OffsetNotWrittenError if `from` lies beyond the tail
    */
-  stream(options: TypedStreamOptions = {}): TypedStream<T> {
+  stream(options?: TypedStreamOptions): TypedStream<T> {
+    if (options === undefined) return new TypedStream(openAtTail(this.#channel));
     checkOptions(options);
     return new TypedStream(openCursor(this.#channel, options, false));
   }
