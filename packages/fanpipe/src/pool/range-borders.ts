@@ -1,0 +1,81 @@
+import { ChunkNode } from '../core/chunk-node.ts';
+import type { Seat } from '../core/seat.ts';
+
+type ByteSeat = Seat<Uint8Array>;
+
+/**
+ * Has a seat wait for an offset that is not written yet: it stands on a node of its own there, which leads nowhere, so that
+ * nothing can be read, and a policy counts from that offset on. Returns the node.
+ */
+export function standAhead(seat: ByteSeat, offset: number): ChunkNode<Uint8Array> {
+  const ahead = new ChunkNode<Uint8Array>(offset);
+  seat.node = ahead;
+  seat.skip = 0;
+  return ahead;
+}
+
+/** The list has come to where a seat waits: the seat takes its place in it. */
+export function arrive(seat: ByteSeat, offset: number): void {
+  const { channel } = seat;
+  seat.node = channel.nodeAt(offset);
+  seat.skip = offset - seat.node.start;
+  channel.moved(seat, offset, offset);
+}
+
+/** What is written from now on is beyond the range of a seat: its policy acts no more, and blocks nobody. */
+export function seal(seat: ByteSeat): void {
+  // `drop-oldest` may know its place by an offset only, relative to a tail that goes on.
+  seat.locate();
+  seat.withdraw();
+}
+
+/** A range with a policy, of which a part is not written yet. It knows the seat and not the cursor, which may be dropped. */
+export interface OpenRange {
+  readonly seat: ByteSeat;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Where ranges with a policy begin and end that are not written to their end yet.
+ *
+ * What a policy does depends on the tail at that moment. For a range the tail is never beyond its end, so the writer pauses
+ * there, in the middle of a chunk if need be: the policies act on a tail that is just that offset, and then the range is
+ * sealed. Ranges without a policy need none of this: their cursor clips what it reads.
+ */
+export class RangeBorders {
+  readonly #ranges: Set<OpenRange> = new Set();
+  /** The lowest border that the tail has not come to; Infinity without one. */
+  next: number = Number.POSITIVE_INFINITY;
+
+  /** Adds a range whose end lies beyond the tail. */
+  add(range: OpenRange, tail: number): void {
+    this.#ranges.add(range);
+    this.next = Math.min(this.next, borderAfter(range, tail));
+  }
+
+  /** Forgets a range; nothing happens if it is not in. */
+  delete(range: OpenRange, tail: number): void {
+    if (this.#ranges.delete(range) && borderAfter(range, tail) <= this.next) this.#findNext(tail);
+  }
+
+  /** The tail is at `tail`, and the next byte will be written there: whoever waits for it takes its place. */
+  reach(tail: number): void {
+    for (const range of this.#ranges) {
+      if (range.start === tail) arrive(range.seat, tail);
+      if (range.end > tail) continue;
+      this.#ranges.delete(range);
+      seal(range.seat);
+    }
+    this.#findNext(tail);
+  }
+
+  #findNext(tail: number): void {
+    this.next = Number.POSITIVE_INFINITY;
+    for (const range of this.#ranges) this.next = Math.min(this.next, borderAfter(range, tail));
+  }
+}
+
+function borderAfter({ start, end }: OpenRange, tail: number): number {
+  return start > tail ? start : end;
+}
