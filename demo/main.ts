@@ -16,7 +16,7 @@ import { formatBytes, formatCount } from './format.ts';
 import { type Progress, showLive, showPlain } from './progress.ts';
 import { createReaders } from './readers.ts';
 import { type DemoSource, openSource, READ_SIZE, SourceError } from './source.ts';
-import { messageOf, problemsOf, summaryOf } from './summary.ts';
+import { elsewhere, messageOf, problemsOf, summaryOf } from './summary.ts';
 
 const USAGE = `npm run demo [-- FILE | -]
 
@@ -93,5 +93,6 @@ async function broadcast({ name, size, stream }: DemoSource): Promise<number> {
   const green = (text: string): string => (colors ? `\u001b[32m${text}\u001b[39m` : text);
   console.log(green(`Check passed: all ${readers.length} readers saw the same ${formatCount(result.bytes)} bytes.`));
   console.log(`SHA-256 ${result.digest}`);
+  console.log(`\n${elsewhere().join('\n')}`);
   return 0;
 }

@@ -60,6 +60,14 @@ export function problemsOf(result: BroadcastResult, mark: number, largestWrite: 
   return problems;
 }
 
+/** What else there is, for data that is not a file here. */
+export function elsewhere(): string[] {
+  return [
+    'For a file behind HTTP, read in parts or over a bad line: RemoteByteStream (fanpipe/remote).',
+    'For one source that many ask for, at any time: StreamPool (fanpipe/pool).',
+  ];
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -70,6 +70,8 @@ describe('the demo as a command', () => {
     expect(stderr).toBe('');
     expect(stdout).toContain('all 5 readers saw the same 3,000,000 bytes');
     expect(stdout).toContain(`SHA-256 ${sha256(data)}`);
+    // The last two lines say when to reach for the other parts.
+    expect(stdout).toMatch(/\n\n.*RemoteByteStream \(fanpipe\/remote\)\.\n.*StreamPool \(fanpipe\/pool\)\.\n$/);
     for (const name of ['digest', 'gzip', 'statistics', 'copy', 'slow'])
       expect(stdout).toMatch(new RegExp(`${name} .* done`));
     // No escape sequences where the output is no terminal.
