@@ -500,10 +500,10 @@ export class PoolRig {
     if ('value' in actual) {
       if (model.ending !== 'done' || model.isOverLimit) fail(`${label} must have failed`);
       const { entry, collectsFrom } = model;
-      if (entry === null) return expectSame(actual.value.length, 0, () => `how many bytes ${label} collected`);
-      if (model.position < model.end && entry.state !== 'complete') fail(`${label} is a part, taken for whole`);
-      const wanted = Math.min(model.end, entry.tail) - collectsFrom;
+      const wanted = entry === null ? 0 : Math.min(model.end, entry.tail) - collectsFrom;
       expectSame(actual.value.length, wanted, () => `how many bytes ${label} collected`);
+      if (entry === null) return;
+      if (model.position < model.end && entry.state !== 'complete') fail(`${label} is a part, taken for whole`);
       this.#compareBytes(model, actual.value, collectsFrom);
       this.seen.wholes++;
       return;

@@ -36,7 +36,7 @@ export class EntryWriter extends ByteWriter {
     const isOurs = this.takesOver || typeof chunk === 'string';
     const options = isOurs && fillsItsBuffer(bytes) ? BY_REFERENCE : undefined;
     return this.borders.next < this.bytesWritten + bytes.length
-      ? this.#writeInParts(bytes, options)
+      ? this.#writeInParts(bytes, options, isOurs)
       : this.#take(bytes, options);
   }
 
@@ -52,14 +52,16 @@ export class EntryWriter extends ByteWriter {
   }
 
   /** Writes up to each border by itself, and goes on from there when no blocking stream is over its mark. */
-  async #writeInParts(bytes: Uint8Array, options: WriteOptions | undefined): Promise<void> {
+  async #writeInParts(bytes: Uint8Array, options: WriteOptions | undefined, isOurs: boolean): Promise<void> {
     const { borders } = this;
-    for (let written = 0; written < bytes.length; ) {
+    for (let rest = bytes; rest.length > 0; ) {
       const tail = this.bytesWritten;
       borders.reach(tail);
-      const size = Math.min(bytes.length - written, borders.next - tail);
-      await this.#take(bytes.subarray(written, written + size), options);
-      written += size;
+      const size = Math.min(rest.length, borders.next - tail);
+      const taken = this.#take(rest.subarray(0, size), options);
+      // Its owner may use it again as soon as `write` returns.
+      rest = isOurs || rest !== bytes ? rest.subarray(size) : new Uint8Array(rest.subarray(size));
+      await taken;
     }
   }
 }

@@ -45,18 +45,18 @@ export interface OpenRange {
  */
 export class RangeBorders {
   readonly #ranges: Set<OpenRange> = new Set();
-  /** The lowest border that the tail has not come to; Infinity without one. */
+  /** The lowest border at which nothing was done yet, at or after the tail; Infinity without one. */
   next: number = Number.POSITIVE_INFINITY;
 
   /** Adds a range whose end lies beyond the tail. */
   add(range: OpenRange, tail: number): void {
     this.#ranges.add(range);
-    this.next = Math.min(this.next, borderAfter(range, tail));
+    this.next = Math.min(this.next, borderFrom(range, tail + 1));
   }
 
   /** Forgets a range; nothing happens if it is not in. */
   delete(range: OpenRange, tail: number): void {
-    if (this.#ranges.delete(range) && borderAfter(range, tail) <= this.next) this.#findNext(tail);
+    if (this.#ranges.delete(range)) this.#findNext(tail);
   }
 
   /** The tail is at `tail`, and the next byte will be written there: whoever waits for it takes its place. */
@@ -67,15 +67,15 @@ export class RangeBorders {
       this.#ranges.delete(range);
       seal(range.seat);
     }
-    this.#findNext(tail);
+    this.#findNext(tail + 1);
   }
 
-  #findNext(tail: number): void {
+  #findNext(from: number): void {
     this.next = Number.POSITIVE_INFINITY;
-    for (const range of this.#ranges) this.next = Math.min(this.next, borderAfter(range, tail));
+    for (const range of this.#ranges) this.next = Math.min(this.next, borderFrom(range, from));
   }
 }
 
-function borderAfter({ start, end }: OpenRange, tail: number): number {
-  return start > tail ? start : end;
+function borderFrom({ start, end }: OpenRange, from: number): number {
+  return start >= from ? start : end;
 }

@@ -5,6 +5,8 @@ import { DONE, type Seat, type Waiter } from '../core/seat.ts';
 import { OffsetNotWrittenError } from '../errors.ts';
 import { arrive, standAhead } from './range-borders.ts';
 
+const NOTHING = new Uint8Array(0);
+
 type Result = IteratorYieldResult<Uint8Array>;
 type Batch = IteratorResult<readonly Uint8Array[], undefined>;
 
@@ -136,7 +138,7 @@ export class RangeCursor extends Cursor<Uint8Array> {
   /** Acts on what has happened since the last read: the tail has come to the start, or never will. */
   #catchUp(): void {
     const seat = this.#seat;
-    if (seat.ending !== null) return;
+    if (seat.ending !== null || seat.trouble !== null) return;
     if (seat.node === this.#ahead) {
       const { channel } = this;
       const tail = channel.tail.start;
@@ -148,7 +150,10 @@ export class RangeCursor extends Cursor<Uint8Array> {
         return;
       }
     }
-    // A policy may have let go of all that was left.
+    if (seat.position < this.#end) return;
+    // A policy has let go of all that was left. `onMissed` is told of that by a read, and one of nothing is enough.
+    seat.locate();
+    super.fill(NOTHING);
     this.#endIfOver();
   }
 
