@@ -1,0 +1,224 @@
+import type { RangeWaiter, WaiterHome } from './range-waiter.ts';
+import type { RemoteResource } from './remote-resource.ts';
+import type { SparseCache } from './sparse-cache.ts';
+import type { Transfer } from './transfer.ts';
+
+/** Who sees to the connections. Told once of each end, last of all: `failure` holds what it failed with, if it did. */
+export interface RunKeeper {
+  over(run: RangeRun, failure?: { readonly reason: unknown }): void;
+}
+
+/** Who wants a request to go on beyond those who wait for its bytes. */
+export interface RunOwner {
+  /** It has read as far as it may, and is kept open. */
+  paused(run: RangeRun): void;
+  /** It reads again. */
+  resumed(run: RangeRun): void;
+  /** It has come to its end, or to that of the resource. */
+  ended(run: RangeRun): void;
+  /** It has failed. `isTold` says whether somebody waited and knows. */
+  failed(run: RangeRun, reason: unknown, isTold: boolean): void;
+  /** It was stopped: nobody read it for long, others need its connection, or everything ends. */
+  stopped(run: RangeRun): void;
+}
+
+/**
+ * One request that is under way, or waits for its turn: reads as long as somebody wants bytes of it, and no further.
+ *
+ * What comes goes to those who wait for it, directly, and into the cache. Without an owner it is over as soon as nobody waits.
+ * It has no promise pending and no code running while it is paused.
+ */
+export class RangeRun implements WaiterHome {
+  /** Offset after the last byte that is asked for; Infinity: to the end of the resource. */
+  readonly end: number;
+  /** Reads up to here although nobody waits. */
+  limit: number;
+  readonly #resource: RemoteResource;
+  readonly #cache: SparseCache;
+  readonly #keeper: RunKeeper;
+  readonly #waiters: Set<RangeWaiter> = new Set();
+  #owner: RunOwner | undefined;
+  #transfer: Transfer | undefined;
+  #position: number;
+  #isReading = false;
+  #isOver = false;
+  /** The last chunk, where the cache is too small for it. */
+  #last: { readonly at: number; readonly chunk: Uint8Array } | undefined;
+
+  constructor(
+    resource: RemoteResource,
+    cache: SparseCache,
+    keeper: RunKeeper,
+    from: number,
+    end: number,
+    owner?: RunOwner,
+  ) {
+    this.#resource = resource;
+    this.#cache = cache;
+    this.#keeper = keeper;
+    this.#position = from;
+    this.#owner = owner;
+    this.end = end;
+    this.limit = from;
+  }
+
+  /** Offset of the next byte that comes. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** It keeps a connection, and nobody waits for what it would bring. */
+  get isPaused(): boolean {
+    return this.#transfer !== undefined && !this.#isReading && !this.#isOver;
+  }
+
+  /**
+   * Whether the byte at `at` is on its way, so that it need not be asked for: within the range; without an end within what is
+   * read ahead, or near it.
+   */
+  brings(at: number): boolean {
+    if (this.#isOver || at < this.#position) return false;
+    if (this.end < Number.POSITIVE_INFINITY) return at < this.end;
+    const { rangeSupport, options } = this.#resource;
+    // A server without ranges would begin anew, and send all that lies before.
+    if (rangeSupport === 'none') return at - this.#position <= options.skipLimit;
+    return at <= Math.max(this.limit, this.#position) + options.mergeGap;
+  }
+
+  /** Makes the request. */
+  start(): void {
+    const { end } = this;
+    this.#transfer = this.#resource.transfer(this.#position, end === Number.POSITIVE_INFINITY ? undefined : end);
+    this.pull();
+  }
+
+  /** Reads on, if somebody wants that. To be called after the limit was moved. */
+  pull(): void {
+    if (this.#transfer === undefined || this.#isReading || this.#isOver || !this.#isWanted()) return;
+    this.#isReading = true;
+    this.#owner?.resumed(this);
+    void this.#read(this.#transfer);
+  }
+
+  /** The waiter gets its bytes from here. They must be still to come; what lies behind the end is cut off. */
+  join(waiter: RangeWaiter): void {
+    if (waiter.to > this.end) waiter.to = this.end;
+    waiter.home = this;
+    this.#waiters.add(waiter);
+    this.pull();
+  }
+
+  leave(waiter: RangeWaiter): void {
+    if (this.#waiters.delete(waiter) && this.#waiters.size === 0 && this.#owner === undefined) this.stop();
+  }
+
+  /** The owner wants nothing more of it. It goes on for those who wait. */
+  disown(): void {
+    this.#owner = undefined;
+    this.#last = undefined;
+    this.limit = this.#position;
+    // At its end it is over in a moment by itself, and its connection can be used again.
+    if (this.#waiters.size === 0 && this.#position < this.#lastEnd()) this.stop();
+  }
+
+  /** Some bytes from `at` on that came last and are not in the cache. */
+  view(at: number, to: number): Uint8Array | undefined {
+    const last = this.#last;
+    if (last === undefined || at < last.at || at >= this.#position) return undefined;
+    return last.chunk.subarray(at - last.at, to - last.at);
+  }
+
+  /** Aborts the request. Who waits fails with `reason`; there must be one if anybody does. */
+  stop(reason?: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#last = undefined;
+    this.#transfer?.return().catch(() => {});
+    this.#tellAll((waiter) => waiter.fail(reason));
+    this.#owner?.stopped(this);
+    this.#keeper.over(this);
+  }
+
+  async #read(transfer: Transfer): Promise<void> {
+    try {
+      do {
+        const { value, done } = await transfer.next();
+        if (this.#isOver) return;
+        if (done) {
+          this.#ended();
+          return;
+        }
+        this.#deliver(value);
+      } while (this.#isWanted());
+    } catch (reason) {
+      if (!this.#isOver) this.#failed(reason);
+      return;
+    }
+    if (this.#isOver) return;
+    this.#isReading = false;
+    if (this.#owner === undefined) this.stop();
+    else this.#owner.paused(this);
+  }
+
+  /** At its end it reads once more, so that the connection is free again and a body that is too long is noticed. */
+  #isWanted(): boolean {
+    if (this.#waiters.size > 0 || this.#position < this.limit) return true;
+    return this.#position >= this.#lastEnd();
+  }
+
+  /** Offset after the last byte that can come, as far as that is known. */
+  #lastEnd(): number {
+    return Math.min(this.end, this.#resource.size ?? Number.POSITIVE_INFINITY);
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    const at = this.#position;
+    const next = at + chunk.length;
+    this.#position = next;
+    const isKept = this.#cache.insert(at, chunk, this.#lastEnd() - next);
+    this.#last = isKept || this.#owner === undefined ? undefined : { at, chunk };
+    for (const waiter of this.#waiters) {
+      if (waiter.from >= next) continue;
+      const from = waiter.from - at;
+      const to = Math.min(waiter.to, next) - at;
+      waiter.receive(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
+      // It may have left, if it had no place for the bytes.
+      if (waiter.home !== this) continue;
+      waiter.from = at + to;
+      if (waiter.from >= waiter.to) {
+        this.#waiters.delete(waiter);
+        waiter.home = undefined;
+        waiter.finish();
+      }
+    }
+  }
+
+  #ended(): void {
+    this.#isOver = true;
+    this.#last = undefined;
+    this.#tellAll((waiter) => waiter.finish());
+    this.#owner?.ended(this);
+    this.#keeper.over(this);
+  }
+
+  #failed(reason: unknown): void {
+    this.#isOver = true;
+    this.#last = undefined;
+    const isTold = this.#waiters.size > 0;
+    this.#tellAll((waiter) => waiter.fail(reason));
+    this.#owner?.failed(this, reason, isTold);
+    this.#keeper.over(this, { reason });
+  }
+
+  #tellAll(tell: (waiter: RangeWaiter) => void): void {
+    for (const waiter of this.#waiters) {
+      waiter.home = undefined;
+      tell(waiter);
+    }
+    this.#waiters.clear();
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * What was fetched, by its offset, within a budget of memory: least recently used goes first.
+ *
+ * The bytes lie in *extents* of at most 64 KiB that never overlap. Extents are found by the 64 KiB of the resource in which
+ * they begin, so a step costs the same however much is cached and wherever it lies. The budget is a hard limit on all memory
+ * that the extents hold, what is not filled yet and an overhead for each of them included: room is made before anything is
+ * taken.
+ *
+ * A large chunk that is most of its buffer becomes an extent as it is, without a copy. Smaller ones are copied, once, behind
+ * each other.
+ *
+ * @module
+ */
+
+/** Most bytes of an extent. */
+export const EXTENT_SIZE: number = 64 * 1024;
+/** What an extent counts beside its memory: its objects, and what the runtime needs for a buffer. */
+export const EXTENT_OVERHEAD = 256;
+/** From this size on, a chunk may be kept as it is. */
+const LARGE = 16 * 1024;
+
+/** A run of bytes without a gap. It can still be appended to while its memory has room. */
+class Extent {
+  readonly start: number;
+  readonly memory: Uint8Array;
+  readonly cost: number;
+  size: number;
+  older: Extent | undefined;
+  newer: Extent | undefined;
+
+  constructor(start: number, memory: Uint8Array, size: number) {
+    this.start = start;
+    this.memory = memory;
+    this.size = size;
+    this.cost = memory.buffer.byteLength + EXTENT_OVERHEAD;
+  }
+
+  get end(): number {
+    return this.start + this.size;
+  }
+
+  /** Someone who got this chunk has transferred its memory away. */
+  get isLost(): boolean {
+    return this.memory.byteLength < this.size;
+  }
+}
+
+/** A sparse copy of a resource. Semantics: see the head of the module. */
+export class SparseCache {
+  readonly #budget: number;
+  readonly #buckets: Map<number, Extent[]> = new Map();
+  #oldest: Extent | undefined;
+  #newest: Extent | undefined;
+  #held = 0;
+  #bytes = 0;
+
+  constructor(budget: number) {
+    this.#budget = budget;
+  }
+
+  /** Bytes of the resource that are here. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Bytes of memory that are held for them: never more than the budget. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /**
+   * Some bytes from `at` on and before `to`, as many as lie together, or undefined if that at `at` is not here. It is the memory
+   * of the cache: not to be changed. It now counts as used.
+   */
+  view(at: number, to: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
+    const extent = this.#covering(at);
+    if (extent === undefined) return undefined;
+    this.#touch(extent);
+    const { memory, start, size } = extent;
+    const end = Math.min(size, to - start);
+    return at === start && end === memory.length ? memory : memory.subarray(at - start, end);
+  }
+
+  /** Where the bytes end that follow `at` without a gap, at most `to`: `at` itself if nothing is there. */
+  coveredTo(at: number, to: number): number {
+    let end = at;
+    while (end < to) {
+      const extent = this.#covering(end);
+      if (extent === undefined) return end;
+      end = extent.end;
+    }
+    return to;
+  }
+
+  /** Where the gap ends that begins at `at`, at most `to`. What is at `at` must not be here. */
+  gapEnd(at: number, to: number): number {
+    const first = bucketOf(at);
+    const last = bucketOf(to);
+    // Few extents and a long way: rather look at all there are than at all there could be.
+    if (last - first > this.#buckets.size) {
+      let end = to;
+      for (const [key, bucket] of this.#buckets) {
+        if (key >= first && key <= last) end = Math.min(end, startAfter(bucket, at) ?? end);
+      }
+      return end;
+    }
+    for (let key = first; key <= last; key++) {
+      const start = startAfter(this.#buckets.get(key), at);
+      if (start !== undefined) return Math.min(start, to);
+    }
+    return to;
+  }
+
+  /**
+   * Takes the bytes that begin at `at`, as far as they are not here yet. `more` says how many are expected to follow. A large
+   * chunk may be kept as it is: it must not change any more. Returns false, and takes nothing, if it exceeds the budget.
+   */
+  insert(at: number, chunk: Uint8Array, more = 0): boolean {
+    const end = at + chunk.length;
+    if (chunk.length + Math.ceil(chunk.length / EXTENT_SIZE) * EXTENT_OVERHEAD > this.#budget)
+      return chunk.length === 0;
+    for (let from = at; from < end; ) {
+      const extent = this.#covering(from);
+      if (extent !== undefined) {
+        from = extent.end;
+        continue;
+      }
+      const to = this.gapEnd(from, end);
+      const bytes = from === at && to === end ? chunk : chunk.subarray(from - at, to - at);
+      if (isWorthKeeping(bytes) && this.#makeRoom(bytes.buffer.byteLength)) this.#add(from, bytes, bytes.length);
+      else this.#copy(from, bytes, to === end ? more : 0);
+      from = to;
+    }
+    return true;
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    this.#buckets.clear();
+    this.#oldest = this.#newest = undefined;
+    this.#held = this.#bytes = 0;
+  }
+
+  #copy(at: number, bytes: Uint8Array, more: number): void {
+    for (let done = 0; done < bytes.length; ) {
+      const rest = bytes.length - done;
+      const previous = at + done === 0 ? undefined : this.#covering(at + done - 1);
+      let room = previous === undefined ? 0 : previous.memory.length - previous.size;
+      if (previous !== undefined && room > 0) {
+        room = Math.min(room, rest);
+        previous.memory.set(bytes.subarray(done, done + room), previous.size);
+        previous.size += room;
+        this.#bytes += room;
+        this.#touch(previous);
+        done += room;
+        continue;
+      }
+      const size = Math.min(EXTENT_SIZE, rest);
+      // What is expected is a wish: it must not cost the budget what it does not bring.
+      const capacity = Math.min(EXTENT_SIZE, rest + more, Math.max(size, this.#budget >> 3));
+      if (!this.#makeRoom(capacity)) return;
+      const memory = new Uint8Array(capacity);
+      memory.set(bytes.subarray(done, done + size));
+      this.#add(at + done, memory, size);
+      done += size;
+    }
+  }
+
+  #add(start: number, memory: Uint8Array, size: number): void {
+    const extent = new Extent(start, memory, size);
+    const key = bucketOf(start);
+    const bucket = this.#buckets.get(key);
+    if (bucket === undefined) this.#buckets.set(key, [extent]);
+    else bucket.splice(indexAfter(bucket, start), 0, extent);
+    this.#held += extent.cost;
+    this.#bytes += size;
+    this.#append(extent);
+  }
+
+  /** Evicts until an extent with so much memory fits. False if it never could. */
+  #makeRoom(memory: number): boolean {
+    const limit = this.#budget - memory - EXTENT_OVERHEAD;
+    if (limit < 0) return false;
+    while (this.#held > limit) this.#remove(this.#oldest as Extent);
+    return true;
+  }
+
+  #remove(extent: Extent): void {
+    const key = bucketOf(extent.start);
+    const bucket = this.#buckets.get(key) as Extent[];
+    if (bucket.length === 1) this.#buckets.delete(key);
+    else bucket.splice(indexAfter(bucket, extent.start) - 1, 1);
+    this.#held -= extent.cost;
+    this.#bytes -= extent.size;
+    this.#unlink(extent);
+  }
+
+  #covering(at: number): Extent | undefined {
+    const key = bucketOf(at);
+    // The last that begins before: in the same 64 KiB, or in those before, since none is longer.
+    const extent = lastUpTo(this.#buckets.get(key), at) ?? this.#buckets.get(key - 1)?.at(-1);
+    if (extent === undefined || at >= extent.end) return undefined;
+    if (!extent.isLost) return extent;
+    this.#remove(extent);
+    return undefined;
+  }
+
+  #touch(extent: Extent): void {
+    if (extent === this.#newest) return;
+    this.#unlink(extent);
+    this.#append(extent);
+  }
+
+  #append(extent: Extent): void {
+    extent.older = this.#newest;
+    if (this.#newest === undefined) this.#oldest = extent;
+    else this.#newest.newer = extent;
+    this.#newest = extent;
+  }
+
+  #unlink(extent: Extent): void {
+    const { older, newer } = extent;
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    extent.older = extent.newer = undefined;
+  }
+}
+
+function bucketOf(at: number): number {
+  return Math.floor(at / EXTENT_SIZE);
+}
+
+/** Whether a chunk is kept as it is: it must be worth it, and must not hold much memory that is not its own. */
+function isWorthKeeping({ length, buffer }: Uint8Array): boolean {
+  if (length < LARGE || length > EXTENT_SIZE || buffer.byteLength > length * 1.25) return false;
+  return buffer instanceof ArrayBuffer;
+}
+
+/** Index of the first extent that begins after `at`. */
+function indexAfter(bucket: readonly Extent[], at: number): number {
+  let low = 0;
+  let high = bucket.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((bucket[middle] as Extent).start <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function lastUpTo(bucket: readonly Extent[] | undefined, at: number): Extent | undefined {
+  return bucket?.[indexAfter(bucket, at) - 1];
+}
+
+function startAfter(bucket: readonly Extent[] | undefined, at: number): number | undefined {
+  return bucket?.[indexAfter(bucket, at)]?.start;
+}
