@@ -1,3 +1,10 @@
+/**
+ * Every error class of remote streams. The same rules as in `errors.ts` of the package: a stable `code`, and a message that says
+ * what was wrong, what was expected, what to do, and in what state things are afterwards.
+ *
+ * @module
+ */
+
 import { FanpipeError, named } from '../errors.ts';
 
 /** A URL in a message: where it leads, without credentials and without a query, which may hold a secret. */
@@ -13,6 +20,7 @@ export function describeUrl(url: string): string {
 /** The server answered with a status that is neither bytes nor worth another attempt. */
 export class HttpStatusError extends FanpipeError {
   override readonly code = 'ERR_FANPIPE_HTTP_STATUS' as const;
+  /** The status that came. */
   readonly status: number;
 
   constructor(url: string, status: number) {
@@ -51,6 +59,7 @@ export class ResourceChangedError extends FanpipeError {
 /** A byte was asked for that can only be had with ranges, and there are none. The position is as it was. */
 export class NotSeekableError extends FanpipeError {
   override readonly code = 'ERR_FANPIPE_NOT_SEEKABLE' as const;
+  /** The byte that was asked for. */
   readonly offset: number;
 
   constructor(url: string, offset: number, why: string) {
@@ -93,6 +102,7 @@ export class BodyTooLongError extends FanpipeError {
 /** The body is encoded (compressed), so its bytes are not those of the resource. Nothing of it was taken. */
 export class EncodedBodyError extends FanpipeError {
   override readonly code = 'ERR_FANPIPE_ENCODED_BODY' as const;
+  /** What `Content-Encoding` said. */
   readonly encoding: string;
 
   constructor(url: string, encoding: string) {
@@ -103,14 +113,19 @@ export class EncodedBodyError extends FanpipeError {
   }
 }
 
-/** Bytes of two responses would have to be joined, and nothing proves that they are of the same resource. */
+/**
+ * Bytes of two responses would have to be joined, and nothing proves that they are of the same version. What was read before is
+ * right; `cause` is what broke the first response off, if it was that.
+ */
 export class UnverifiableResourceError extends FanpipeError {
   override readonly code = 'ERR_FANPIPE_UNVERIFIABLE_RESOURCE' as const;
+  /** First offset that was not taken. */
   readonly offset: number;
 
-  constructor(url: string, offset: number) {
+  constructor(url: string, offset: number, options?: { cause: unknown }) {
     super(
-      `${describeUrl(url)} has neither a strong ETag nor a usable Last-Modified, so nothing proves that a second response is of the same resource: the range from offset ${offset} was not asked for. Add a validator to the server, or accept the risk with \`unverified: true\`.`,
+      `Nothing proves that a second response of ${describeUrl(url)} holds the same version: expected a strong ETag, or a Last-Modified at least a second before Date, and the same in both. What lies from offset ${offset} on was not taken; what was read before is right. Have the server send a validator, read it all in one go (seekable: false), or accept the risk with unverified: true.`,
+      options,
     );
     this.offset = offset;
   }
@@ -136,7 +151,7 @@ export class RetriesExhaustedError extends FanpipeError {
   constructor(url: string, attempts: number, offset: number, cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
     super(
-      `${describeUrl(url)} failed ${attempts} times in a row at offset ${offset}, the last time with: ${why} All bytes before are right; the next read tries again.`,
+      `${describeUrl(url)} failed ${attempts === 1 ? 'once' : `${attempts} times in a row`} at offset ${offset}, the last time with: ${why} All bytes before are right; the next read tries again.`,
       { cause },
     );
     this.attempts = attempts;

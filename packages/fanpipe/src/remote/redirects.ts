@@ -1,7 +1,7 @@
-import { CallbackError } from '../errors.ts';
+import { CallbackError, InvalidArgumentError } from '../errors.ts';
 import { RedirectError } from './errors.ts';
 import type { ResolvedRemoteOptions } from './options.ts';
-import { RetryableFailure } from './retry.ts';
+import { discard, timedFetch } from './timed-fetch.ts';
 
 /** A response, and the URL that gave it. */
 export interface Answer {
@@ -13,24 +13,29 @@ export interface Answer {
  * Makes one request and follows its redirects by hand (RFC 9110, 15.4): at most `maxRedirects`, only over http and https, never
  * from https to http. `fetch` would carry headers such as `x-api-key` along to wherever a redirect leads; here the caller's headers
  * stop at the first step to another origin, and do not come back on the way home. Our own headers, the range, go all the way.
+ *
+ * Rejects with a `RetryableFailure` where another attempt may help, with the reason of `request` once that is aborted, and else
+ * with a typed error. No body is left unread behind it.
  */
-export async function request(
+export async function follow(
   url: URL,
   options: ResolvedRemoteOptions,
   ownHeaders: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  request: AbortController,
 ): Promise<Answer> {
   let at = url;
   let isHome = true;
   for (let hops = 0; ; hops++) {
-    if (!(await isAllowed(at, options))) throw new RedirectError(url.href, '`allowUrl` refused where it leads');
-    signal.throwIfAborted();
-    const response = await send(at, options, isHome, ownHeaders, signal, 'manual');
-    if (response.type === 'opaqueredirect') return followBlindly(at, options, isHome, ownHeaders, signal);
+    if (!(await isAllowed(at, options, request.signal))) {
+      if (hops > 0) throw new RedirectError(url.href, '`allowUrl` refuses where it leads');
+      throw new InvalidArgumentError('url', url, 'one that `allowUrl` allows');
+    }
+    const response = await send(at, options, isHome, ownHeaders, request, 'manual');
+    if (response.type === 'opaqueredirect') return followBlindly(at, options, isHome, ownHeaders, request);
     if (!isRedirect(response.status)) return { response, url: at.href };
     discard(response);
-    if (hops === options.maxRedirects) {
-      throw new RedirectError(url.href, `there were more than ${options.maxRedirects} redirects`);
+    if (hops >= options.maxRedirects) {
+      throw new RedirectError(url.href, `there were more than ${options.maxRedirects} redirects (maxRedirects)`);
     }
     const to = target(at, response.headers.get('location'));
     isHome &&= to.origin === at.origin;
@@ -39,55 +44,71 @@ export async function request(
 }
 
 /**
- * Browsers do not show where a redirect leads, and follow it with all headers. So it is left to them where there is nothing that
- * must not be carried along; they too refuse the way from https to http.
+ * Browsers do not show where a redirect leads, and follow it with all headers. So it is left to them only where nothing must be
+ * kept back and no address refused.
  */
 async function followBlindly(
   url: URL,
   options: ResolvedRemoteOptions,
   isHome: boolean,
   ownHeaders: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  request: AbortController,
 ): Promise<Answer> {
+  const advice = 'this runtime hides where it leads';
   if (!options.headers.keys().next().done) {
     throw new RedirectError(
       url.href,
-      'this runtime hides where it leads, and would carry your headers along. Give the final URL, or no headers',
+      `${advice}, and would carry your headers along. Give the final URL, or no headers`,
     );
   }
-  const response = await send(url, options, isHome, ownHeaders, signal, 'follow');
+  if (options.allowUrl !== undefined) {
+    throw new RedirectError(url.href, `${advice}, so that \`allowUrl\` cannot be asked. Give the final URL`);
+  }
+  const response = await send(url, options, isHome, ownHeaders, request, 'follow');
   const last = new URL(response.url || url.href);
-  if (!(await isAllowed(last, options))) {
+  if (url.protocol === 'https:' && last.protocol !== 'https:') {
     discard(response);
-    throw new RedirectError(url.href, '`allowUrl` refused where it leads');
+    throw new RedirectError(url.href, 'it leads from https to http');
   }
   return { response, url: last.href };
 }
 
-async function send(
+function send(
   url: URL,
   options: ResolvedRemoteOptions,
   isHome: boolean,
   ownHeaders: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  request: AbortController,
   redirect: 'manual' | 'follow',
 ): Promise<Response> {
   const headers = new Headers(isHome ? options.headers : undefined);
   for (const [name, value] of Object.entries(ownHeaders)) headers.set(name, value);
+  return timedFetch(url.href, { method: 'GET', headers, redirect }, options, request);
+}
+
+/** Takes as long as it takes, which is no silence of a server; only `signal` ends it. */
+async function isAllowed(url: URL, { allowUrl }: ResolvedRemoteOptions, signal: AbortSignal): Promise<boolean> {
+  if (allowUrl === undefined) return true;
+  let leave = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    const rejectNow = (): void => reject(signal.reason);
+    if (signal.aborted) rejectNow();
+    signal.addEventListener('abort', rejectNow, { once: true });
+    leave = () => signal.removeEventListener('abort', rejectNow);
+  });
   try {
-    return await options.fetcher(url.href, { method: 'GET', headers, redirect, signal });
-  } catch (error) {
-    throw new RetryableFailure(error);
+    return await Promise.race([aborted, ask(allowUrl, url)]);
+  } finally {
+    leave();
   }
 }
 
-async function isAllowed(url: URL, { allowUrl }: ResolvedRemoteOptions): Promise<boolean> {
-  if (allowUrl === undefined) return true;
+async function ask(allowUrl: NonNullable<ResolvedRemoteOptions['allowUrl']>, url: URL): Promise<boolean> {
   try {
     // A copy: it is the caller's code.
     return (await allowUrl(new URL(url))) === true;
   } catch (cause) {
-    throw new CallbackError('allowUrl', 'threw. No request was made.', { cause });
+    throw new CallbackError('allowUrl', 'threw. No request was made; the next read asks it again.', { cause });
   }
 }
 
@@ -111,9 +132,4 @@ function target(from: URL, location: string | null): URL {
   }
   if (to.username !== '' || to.password !== '') throw new RedirectError(from.href, 'its Location holds credentials');
   return to;
-}
-
-/** Leaves a body that nobody will read, so that its connection is free. */
-export function discard(response: Response): void {
-  response.body?.cancel().catch(() => {});
 }

@@ -1,18 +1,10 @@
-import { parseContentRange, parseLength } from './content-range.ts';
-import {
-  BodyTooLongError,
-  EncodedBodyError,
-  HttpStatusError,
-  NotSeekableError,
-  ResourceChangedError,
-  UnverifiableResourceError,
-  WrongRangeError,
-} from './errors.ts';
+import { NotSeekableError, ResourceChangedError, UnverifiableResourceError, WrongRangeError } from './errors.ts';
 import type { ResolvedRemoteOptions } from './options.ts';
-import { type Answer, discard, request } from './redirects.ts';
-import { isRetryable, RetryableFailure, retryAfterOf } from './retry.ts';
+import { type AnswerRange, checkStatus, partialRange, sizeOfUnsatisfied, wholeRange } from './range-answer.ts';
+import { type Answer, follow } from './redirects.ts';
+import { discard } from './timed-fetch.ts';
 import { Transfer } from './transfer.ts';
-import { difference, type Validator, validatorOf } from './validator.ts';
+import { difference, isProven, type Validator, validatorOf } from './validator.ts';
 
 /** What came of the requests so far. */
 export interface RemoteStats {
@@ -24,19 +16,26 @@ export interface RemoteStats {
   bytesFetched: number;
 }
 
-/** A body whose headers were found right. */
-export interface Body {
+/** A response whose headers were found right, with its body still unread. */
+export interface OpenAnswer {
   readonly response: Response;
-  /** Offset of its first byte. */
+  readonly url: string;
+  /** Offset of the first byte of the body. */
   readonly from: number;
-  /** Offset of the byte after its last, as the headers promise; undefined where they do not say. */
+  /** Offset of the byte after its last, as the headers promise; undefined where nothing says. */
   readonly to: number | undefined;
+  /** Of which version it is. */
+  readonly version: Validator;
+  /** A 206 to an `If-Range`: the server says that it is of the version that was named there. */
+  readonly isConditional: boolean;
 }
 
 /**
  * One resource behind HTTP: asks for ranges of it, and sees to it that all of them are of one and the same version.
  *
- * The first response fixes what the resource is: its validator and its size. Every later one is held against that.
+ * The first response of which a byte is given fixes that version; every other one is held against it, when its headers come and
+ * once more before its first byte is given, since two may be under way before either gives anything. The size is fixed by
+ * the options, or by the first response that tells it.
  */
 export class RemoteResource {
   readonly options: ResolvedRemoteOptions;
@@ -44,10 +43,11 @@ export class RemoteResource {
   readonly stats: RemoteStats = { requests: 0, retries: 0, bytesFetched: 0 };
   #size: number | undefined;
   #rangeSupport: 'unknown' | 'ranges' | 'none' = 'unknown';
-  #validator: Validator | null = null;
+  /** The version that all bytes must be of; null until the first is given. */
+  #version: Validator | null = null;
+  /** Highest offset up to which bytes were given. */
+  #reach = 0;
   #changed: ResourceChangedError | null = null;
-  /** Some byte was given out, to which all others must belong. */
-  #hasGiven = false;
 
   constructor(url: URL, options: ResolvedRemoteOptions) {
     this.url = url;
@@ -67,142 +67,127 @@ export class RemoteResource {
 
   /**
    * The bytes from `from` to `to` (exclusive; undefined: to the end), verified, and resumed where they break off. Nothing is
-   * asked for before the first `next()`.
+   * asked for before the first `next()`. The signal of the options ends it too.
    */
   transfer(from: number, to: number | undefined, signal?: AbortSignal): Transfer {
     return new Transfer(this, from, to, signal);
   }
 
-  /** A byte was given out. */
-  gave(): void {
-    this.#hasGiven = true;
-  }
-
-  /** The resource was read to its end. */
-  endsAt(size: number): void {
-    this.#learnSize(size);
-  }
-
   /**
-   * Asks for a range. Null if it begins at the end, or behind it.
+   * Asks for a range. Null if there is nothing at `from`. Aborting `request` ends it, and later the body.
    *
    * @throws RetryableFailure, or an error after which another attempt would not help
    */
-  async open(from: number, to: number | undefined, signal: AbortSignal): Promise<Body | null> {
+  async open(from: number, to: number | undefined, request: AbortController): Promise<OpenAnswer | null> {
     const headers = this.#headersFor(from, to);
     this.stats.requests++;
-    const answer = await request(this.url, this.options, headers, signal);
+    const answer = await follow(this.url, this.options, headers, request);
     try {
-      return this.#check(answer, from, to);
+      const opened = this.#check(answer, from, to, headers);
+      if (opened === null) discard(answer.response);
+      return opened;
     } catch (error) {
       discard(answer.response);
       throw error;
     }
   }
 
+  /**
+   * Refuses to go on at `offset` if what came from there would have to be joined to other bytes, and nothing could prove that
+   * they belong together. `cause` is what broke off.
+   *
+   * @throws UnverifiableResourceError
+   */
+  checkJoin(offset: number, cause?: unknown): void {
+    if (this.#version === null || this.#version.proof !== null || this.options.unverified) return;
+    throw new UnverifiableResourceError(this.url.href, offset, cause === undefined ? undefined : { cause });
+  }
+
+  /**
+   * To be called before the first byte of an answer is given.
+   *
+   * @throws ResourceChangedError or UnverifiableResourceError if bytes of another version were given meanwhile
+   */
+  bind(answer: OpenAnswer): void {
+    if (this.#version === null) this.#version = answer.version;
+    else this.#checkVersion(this.#version, answer);
+  }
+
+  /** All bytes up to `offset` are given, as far as they were asked for. */
+  gave(offset: number): void {
+    if (offset > this.#reach) this.#reach = offset;
+  }
+
+  /** A body has ended by itself, at the end of the resource. */
+  endsAt(size: number): void {
+    this.#learnSize(size);
+  }
+
   #headersFor(from: number, to: number | undefined): Record<string, string> {
     if (this.#changed !== null) throw this.#changed;
-    const { seekable, unverified } = this.options;
+    this.checkJoin(from);
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
-    if (seekable || from > 0) headers.range = `bytes=${from}-${to === undefined ? '' : to - 1}`;
-    const strong = this.#validator?.strong;
+    // Without seeking there is a range only where a body broke off.
+    if (!this.options.seekable && from === 0) return headers;
+    headers.range = `bytes=${from}-${to === undefined ? '' : to - 1}`;
+    // Not without a Range (RFC 9110, 13.1.5).
+    const strong = this.#version?.strong;
     if (strong != null) headers['if-range'] = strong;
-    else if (this.#hasGiven && !unverified) throw new UnverifiableResourceError(this.url.href, from);
     return headers;
   }
 
-  #check({ response, url }: Answer, from: number, to: number | undefined): Body | null {
-    const { status, headers } = response;
-    if (isRetryable(status)) throw new RetryableFailure(new HttpStatusError(url, status), retryAfterOf(headers));
-    if (status === 416) return this.#checkEnd(response, url, from);
-    if (status !== 200 && status !== 206) throw new HttpStatusError(url, status);
-    const encoding = headers.get('content-encoding');
-    if (encoding !== null && encoding.trim().toLowerCase() !== 'identity') throw new EncodedBodyError(url, encoding);
-    this.#checkVersion(validatorOf(headers));
-    return status === 206 ? this.#checkRange(response, url, from, to) : this.#checkWhole(response, url, from);
-  }
-
-  #checkVersion(validator: Validator): void {
-    if (this.#validator === null || !this.#hasGiven) {
-      this.#validator = validator;
-      return;
+  #check(
+    answer: Answer,
+    from: number,
+    to: number | undefined,
+    sent: Readonly<Record<string, string>>,
+  ): OpenAnswer | null {
+    checkStatus(answer);
+    const { response, url } = answer;
+    if (response.status === 416) {
+      const size = sizeOfUnsatisfied(answer, from);
+      this.#learnSize(size);
+      if (size > from) throw new WrongRangeError(url, from, `it says that there is none, and that its size is ${size}`);
+      return null;
     }
-    const detail = difference(this.#validator, validator);
-    if (detail !== null) this.#change(detail);
-  }
-
-  /** 206, RFC 9110 15.3.7. */
-  #checkRange(response: Response, url: string, from: number, to: number | undefined): Body {
-    const { headers } = response;
-    const type = headers.get('content-type') ?? '';
-    if (/^multipart\/byteranges/i.test(type)) throw new WrongRangeError(url, from, 'it sent several parts');
-    const text = headers.get('content-range');
-    const range = parseContentRange(text);
-    if (range === null || range.from === undefined || range.to === undefined) {
-      throw new WrongRangeError(
-        url,
-        from,
-        `its Content-Range is ${text === null ? 'missing' : JSON.stringify(text.slice(0, 80))}`,
-      );
-    }
-    if (range.from !== from) throw new WrongRangeError(url, from, `it begins at ${range.from}`);
-    if (to !== undefined && range.to > to) throw new WrongRangeError(url, from, `it goes to ${range.to}, not ${to}`);
-    const length = parseLength(headers.get('content-length'));
-    if (length !== undefined && length !== range.to - from) {
-      throw new WrongRangeError(
-        url,
-        from,
-        `its Content-Length is ${length}, and its Content-Range holds ${range.to - from}`,
-      );
-    }
-    if (range.size !== undefined) this.#learnSize(range.size);
-    else if (this.#size !== undefined && range.to > this.#size)
-      this.#change(`it goes to ${range.to}, and had ${this.#size} bytes`);
-    this.#rangeSupport = 'ranges';
-    return { response, from, to: range.to };
-  }
-
-  /** 200: the whole, whatever was asked for. */
-  #checkWhole(response: Response, url: string, from: number): Body {
-    const { seekable, skipLimit } = this.options;
-    const length = parseLength(response.headers.get('content-length'));
-    if (length !== undefined) this.#learnSize(length);
-    if (seekable || from > 0) this.#rangeSupport = 'none';
-    if (from > skipLimit) {
-      const why = `the server does not serve ranges, and it lies behind more than ${skipLimit} bytes (skipLimit)`;
+    const isPart = response.status === 206;
+    const isConditional = isPart && sent['if-range'] !== undefined;
+    const version = validatorOf(response.headers);
+    if (this.#version !== null) this.#checkVersion(this.#version, { version, isConditional, from });
+    const range = isPart ? partialRange(answer, from, to) : wholeRange(answer);
+    this.#checkSize(range);
+    if (sent.range !== undefined) this.#rangeSupport = isPart ? 'ranges' : 'none';
+    if (!isPart && from > this.options.skipLimit) {
+      const why = `the server answers a range with the whole, and more than ${this.options.skipLimit} bytes (skipLimit) lie before it`;
       throw new NotSeekableError(url, from, why);
     }
-    return { response, from: 0, to: length ?? this.#size };
+    return { response, url, from: range.from, to: range.to ?? this.#size, version, isConditional };
   }
 
-  /** 416, RFC 9110 15.5.17: there is nothing at that offset. */
-  #checkEnd(response: Response, url: string, from: number): null {
-    const text = response.headers.get('content-range');
-    const range = parseContentRange(text);
-    if (range === null || range.from !== undefined || range.size === undefined || range.size > from) {
-      throw new WrongRangeError(
-        url,
-        from,
-        `it said that there is none, with the Content-Range ${JSON.stringify(text)}`,
-      );
+  #checkVersion(known: Validator, answer: Pick<OpenAnswer, 'version' | 'isConditional' | 'from'>): void {
+    const { version, isConditional, from } = answer;
+    if (version === known) return;
+    const detail = difference(known, version);
+    if (detail !== null) this.#change(detail);
+    if (this.options.unverified || isProven(known, version, isConditional)) return;
+    throw new UnverifiableResourceError(this.url.href, from);
+  }
+
+  #checkSize({ to, size }: AnswerRange): void {
+    if (size !== undefined) this.#learnSize(size);
+    else if (to !== undefined && this.#size !== undefined && to > this.#size) {
+      this.#change(`its size was ${this.#size}, and there are bytes up to ${to}`);
     }
-    this.#learnSize(range.size);
-    discard(response);
-    return null;
   }
 
   #learnSize(size: number): void {
-    if (this.#size === undefined) this.#size = size;
-    else if (this.#size !== size) this.#change(`its size was ${this.#size} and is ${size}`);
+    if (this.#size !== undefined && this.#size !== size) this.#change(`its size was ${this.#size} and is ${size}`);
+    if (size < this.#reach) this.#change(`its size is ${size}, and there were bytes up to ${this.#reach}`);
+    this.#size = size;
   }
 
   #change(detail: string): never {
     this.#changed = new ResourceChangedError(this.url.href, detail);
     throw this.#changed;
-  }
-
-  /** The body went on where it should end. */
-  tooLong(to: number): BodyTooLongError {
-    return new BodyTooLongError(this.url.href, to);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { FakeClock, settle } from '../../../../test/support/fake-clock.ts';
-import { Backoff, isRetryable, pause, retryAfterOf } from './retry.ts';
+import { FakeClock } from '../../../../test/support/fake-clock.ts';
+import { Backoff, isRetryable, retryAfterOf } from './retry.ts';
 
 const options = { attempts: 5, baseDelay: 100, maxDelay: 1000, timeLimit: 60_000 };
 const headers = (fields: Record<string, string>): Headers => new Headers(fields);
@@ -70,22 +70,5 @@ describe('RESUME: when to try again', () => {
   test('the statuses that may pass', () => {
     const retried = Array.from({ length: 500 }, (_, n) => n + 100).filter(isRetryable);
     expect(retried).toEqual([408, 425, 429, 500, 502, 503, 504]);
-  });
-
-  test('a pause ends by the clock, or by its signal, and leaves nothing', async () => {
-    const clock = new FakeClock();
-    const abort = new AbortController();
-    const log: string[] = [];
-    void pause(10, clock, abort.signal).then(() => log.push('over'));
-    await clock.advance(9);
-    expect(log).toEqual([]);
-    await clock.advance(1);
-    expect(log).toEqual(['over']);
-    const cut = pause(10, clock, abort.signal);
-    abort.abort('enough');
-    await expect(cut).rejects.toBe('enough');
-    await expect(pause(10, clock, abort.signal)).rejects.toBe('enough');
-    await settle();
-    expect(clock.pending).toBe(0);
   });
 });

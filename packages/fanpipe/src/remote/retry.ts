@@ -1,4 +1,5 @@
 import type { Clock } from '../monitor/index.ts';
+import { parseHttpDate } from './http-date.ts';
 import type { ResolvedRetryOptions } from './options.ts';
 
 /** An attempt failed, and another one may be made. */
@@ -14,9 +15,8 @@ export class RetryableFailure {
 }
 
 /**
- * When to try again: full jitter over a delay that doubles, as in "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015),
- * so that readers that failed together do not come back together. A cap on attempts in a row and on the time that they take;
- * a new byte starts both afresh.
+ * When to try again: full jitter over a delay that doubles, so that readers that failed together do not come back together. A cap
+ * on attempts in a row and on the time that they take; a new byte starts both afresh.
  */
 export class Backoff {
   readonly #options: ResolvedRetryOptions | false;
@@ -46,6 +46,7 @@ export class Backoff {
     if (this.failures >= attempts) return null;
     const jitter = this.#random() * Math.min(maxDelay, baseDelay * 2 ** (this.failures - 1));
     const delay = Math.max(jitter, Math.min(retryAfter, maxDelay));
+    // A delay that would end behind the limit is not waited for: it would only tell the same later.
     return now + delay - this.#since > timeLimit ? null : delay;
   }
 }
@@ -59,27 +60,7 @@ export function isRetryable(status: number): boolean {
 export function retryAfterOf(headers: Headers): number {
   const text = headers.get('retry-after')?.trim() ?? '';
   if (/^\d+$/.test(text)) return Number(text) * 1000;
-  const date = Date.parse(text);
-  if (Number.isNaN(date)) return 0;
-  const now = Date.parse(headers.get('date') ?? '');
-  return Math.max(0, date - (Number.isNaN(now) ? Date.now() : now));
-}
-
-/** Waits, unless `signal` fires: then rejects with its reason. Leaves neither a timer nor a listener. */
-export function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const aborted = (): void => {
-      clock.clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', aborted);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', aborted, { once: true });
-  });
+  const date = parseHttpDate(text);
+  if (date === undefined) return 0;
+  return Math.max(0, date - (parseHttpDate(headers.get('date')) ?? Date.now()));
 }

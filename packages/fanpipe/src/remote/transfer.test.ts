@@ -205,9 +205,9 @@ describe('EXACT: what is given', () => {
       (from: number, to: number) => part(from, to, { headers: { 'content-range': 'bytes all' } }),
     ],
     [
-      'another length',
-      WrongRangeError,
-      (from: number, to: number) => part(from, to, { headers: { 'content-length': '3' } }),
+      'a greater length',
+      BodyTooLongError,
+      (from: number, to: number) => part(from, to, { headers: { 'content-length': '11' } }),
     ],
     [
       'several parts',

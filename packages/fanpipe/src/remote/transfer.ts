@@ -1,40 +1,44 @@
-import { CallbackError, StalledReadError } from '../errors.ts';
-import { StalledReadMonitor } from '../monitor/index.ts';
+import { CallbackError } from '../errors.ts';
 import { type AbortMember, joinSignal, leaveSignal } from '../signals.ts';
-import { BodyTooShortError, RetriesExhaustedError } from './errors.ts';
-import type { Body, RemoteResource } from './remote-resource.ts';
-import { Backoff, pause, RetryableFailure } from './retry.ts';
+import { BodyTooLongError, RetriesExhaustedError } from './errors.ts';
+import type { RemoteResource } from './remote-resource.ts';
+import { ResponseBody } from './response-body.ts';
+import { Backoff, RetryableFailure } from './retry.ts';
+import { pause } from './timer.ts';
 
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
 
-/** The bytes of one response, guarded against silence. */
-interface OpenBody extends Body {
-  readonly chunks: StalledReadMonitor<Uint8Array>;
-}
+/** How many microtasks an end that has come with the last byte may take to be seen. */
+const HOPS = 32;
 
 /**
  * Contiguous bytes of a resource, from one offset on, over as many requests as it takes.
  *
  * ```text
- *   next() ──▶ no body: open ──▶ check the headers ──▶ chunk ──▶ check the place ──▶ given
- *                 ▲                     │                │
- *                 └──── pause ◀── failed, cut, silent ◀──┘
+ *   next() ──▶ no body: open ──▶ check the headers ──▶ chunk ──▶ check its place ──▶ given ──▶ last one: drain
+ *                 ▲                     │                │                                          │
+ *                 ├──── pause ◀── failed, cut, silent ◀──┘                                          │
+ *                 └───────────────────────── not yet at the end ◀───────────────────────────────────┘
  * ```
  *
  * One `next()` at a time. While none is called the body is not read and no clock runs, so the reader's pace is the
- * connection's. After the end, a rejection or `return()` nothing is left: no request, no timer, no listener.
+ * connection's; only what lies behind the last byte of a response is read at once. After the end, a rejection or `return()`
+ * nothing is left: no request, no timer, no listener.
  */
 export class Transfer implements AbortMember {
   readonly #resource: RemoteResource;
   readonly #to: number | undefined;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signals: readonly (AbortSignal | undefined)[];
   readonly #backoff: Backoff;
-  /** Aborts whatever is under way. */
-  #abort: AbortController = new AbortController();
-  #body: OpenBody | null = null;
-  /** Offset of the next byte of the body: behind the position while a body is read through. */
-  #at = 0;
   #position: number;
+  /** Aborts whatever is under way: a request, its body, or the pause before the next one. */
+  #underWay: AbortController | null = null;
+  #body: ResponseBody | null = null;
+  /** The body was found to be of the version that all others are of. */
+  #isBound = false;
+  /** Settles once the last body has been drained, with all that follows from that. Never rejects. */
+  #drained: Promise<void> | null = null;
+  #hasBegun = false;
   #isOver = false;
   #failure: { readonly reason: unknown } | null = null;
 
@@ -43,10 +47,8 @@ export class Transfer implements AbortMember {
     this.#resource = resource;
     this.#position = from;
     this.#to = to;
-    this.#signal = signal;
+    this.#signals = [resource.options.signal, signal];
     this.#backoff = new Backoff(retry, clock, random);
-    if (signal?.aborted) this.aborted(signal.reason);
-    else if (signal !== undefined) joinSignal(signal, this);
   }
 
   /** Offset of the next byte that this will give. */
@@ -62,41 +64,162 @@ export class Transfer implements AbortMember {
   }
 
   /**
-   * The next bytes, which begin at `position`; done at the end. Rejects with a typed error, or the signal's reason, and is over
-   * then.
+   * The next bytes, which begin at `position`; done at the end. Rejects with a typed error, or the reason of a signal, and is over
+   * then: every later call says the same.
    */
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#failure !== null) throw this.#failure.reason;
-    if (this.#isOver) return DONE;
-    try {
-      for (;;) {
-        const chunk = await this.#step();
-        if (this.#isOver) return this.#ended();
-        if (chunk === null) continue;
-        this.#position += chunk.length;
-        this.#resource.gave();
-        this.#backoff.succeeded();
-        return { value: chunk, done: false };
-      }
-    } catch (error) {
+    if (!this.#hasBegun) this.#begin();
+    let isReading = false;
+    for (;;) {
       if (this.#isOver) return this.#ended();
-      this.#fail(error);
-      throw error;
+      try {
+        if (this.#drained !== null) {
+          await this.#drained;
+          continue;
+        }
+        const body = this.#body ?? (await this.#open());
+        if (body === null) continue;
+        isReading = true;
+        const result = await body.read();
+        isReading = false;
+        if (this.#isOver) continue;
+        if (result.done) {
+          this.#bodyEnded(body);
+          continue;
+        }
+        const chunk = this.#take(body, result.value);
+        if (chunk === null) continue;
+        return chunk === result.value ? result : { value: chunk, done: false };
+      } catch (error) {
+        await this.#failed(isReading ? new RetryableFailure(error) : error);
+        isReading = false;
+      }
     }
+  }
+
+  /** Nothing more is wanted: whatever is under way is aborted, and a `next()` that waits is done. May be called again. */
+  async return(): Promise<void> {
+    // Aborted just before its end is seen, a connection would be closed that can be used again.
+    for (let hops = 0; this.#drained !== null && hops < HOPS; hops++) await null;
+    this.#finish(undefined);
+  }
+
+  /** One of its signals has fired. */
+  aborted(reason: unknown): void {
+    this.#fail(reason);
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    for (const signal of this.#signals) {
+      if (signal?.aborted) this.#fail(signal.reason);
+      else if (signal !== undefined && !this.#isOver) joinSignal(signal, this);
+    }
+  }
+
+  /** Null if it is over. */
+  async #open(): Promise<ResponseBody | null> {
+    const { end } = this;
+    if (end !== undefined && this.#position >= end) {
+      this.#finish(undefined);
+      return null;
+    }
+    const request = new AbortController();
+    this.#underWay = request;
+    const answer = await this.#resource.open(this.#position, this.#to, request);
+    if (answer === null) {
+      this.#underWay = null;
+      this.#finish(undefined);
+      return null;
+    }
+    const body = new ResponseBody(this.#resource, answer, request.signal);
+    // If the request was aborted in this very turn, so is its body by now.
+    if (this.#isOver) return null;
+    this.#isBound = false;
+    this.#body = body;
+    return body;
+  }
+
+  /** What is to be given of a chunk, if anything. */
+  #take(body: ResponseBody, raw: Uint8Array): Uint8Array | null {
+    const position = this.#position;
+    const chunk = body.take(raw, position, this.#to);
+    if (chunk !== null) {
+      if (!this.#isBound) this.#resource.bind(body.answer);
+      this.#isBound = true;
+      this.#position = position + chunk.byteLength;
+      this.#resource.gave(this.#position);
+      this.#backoff.succeeded();
+    }
+    if (body.isComplete) this.#drained = this.#drain(body);
+    else if (this.#position === this.#to) this.#leaveBody();
+    return chunk;
+  }
+
+  #bodyEnded(body: ResponseBody): void {
+    this.#body = null;
+    this.#underWay = null;
+    const size = body.ended();
+    if (size === undefined) return;
+    this.#resource.endsAt(size);
+    this.#finish(undefined);
+  }
+
+  async #drain(body: ResponseBody): Promise<void> {
+    this.#body = null;
+    const rest = await body.drain();
+    this.#drained = null;
+    if (this.#isOver) return;
+    if (rest === 'surplus') this.#fail(new BodyTooLongError(body.answer.url, body.answer.to as number));
+    else if (rest === 'end') this.#underWay = null;
+    else this.#leaveBody();
+    const { end } = this;
+    // Who has all bytes need not ask once more.
+    if (end !== undefined && this.#position >= end) this.#finish(undefined);
+  }
+
+  /** Waits for the next attempt, or ends all. */
+  async #failed(error: unknown): Promise<void> {
+    if (this.#isOver) return;
+    this.#leaveBody();
+    try {
+      if (!(error instanceof RetryableFailure)) throw error;
+      this.#resource.checkJoin(this.#position, error.cause);
+      await this.#rest(error);
+    } catch (reason) {
+      this.#fail(reason);
+    }
+  }
+
+  async #rest({ cause, retryAfter }: RetryableFailure): Promise<void> {
+    const { options, stats, url } = this.#resource;
+    const delay = this.#backoff.failed(retryAfter);
+    const { failures } = this.#backoff;
+    if (delay === null) throw new RetriesExhaustedError(url.href, failures, this.#position, cause);
+    this.#underWay = new AbortController();
+    const { signal } = this.#underWay;
+    try {
+      options.onRetry?.({ error: cause, attempt: failures, delay, offset: this.#position });
+    } catch (error) {
+      throw new CallbackError('onRetry', 'threw. No further request was made; the next read tries again.', {
+        cause: error,
+      });
+    }
+    await pause(delay, options.clock, signal);
+    stats.retries++;
+  }
+
+  /** The body, or what would bring one, is aborted. */
+  #leaveBody(reason?: unknown): void {
+    const underWay = this.#underWay;
+    this.#underWay = null;
+    this.#body = null;
+    underWay?.abort(reason);
   }
 
   #ended(): IteratorReturnResult<undefined> {
     if (this.#failure !== null) throw this.#failure.reason;
     return DONE;
-  }
-
-  /** Nothing more is wanted: the request is aborted, and a `next()` that waits is done. */
-  async return(): Promise<void> {
-    this.#finish(undefined);
-  }
-
-  aborted(reason: unknown): void {
-    this.#fail(reason);
   }
 
   #fail(reason: unknown): void {
@@ -105,144 +228,11 @@ export class Transfer implements AbortMember {
     this.#finish(reason);
   }
 
+  /** The one way out. */
   #finish(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#signal !== undefined) leaveSignal(this.#signal, this);
-    this.#leaveBody();
-    this.#abort.abort(reason);
-  }
-
-  /** One thing that may fail and be tried again: opens a body, or takes a chunk. Null where there is nothing to give yet. */
-  async #step(): Promise<Uint8Array | null> {
-    try {
-      if (this.#body === null) return await this.#open();
-      return await this.#read(this.#body);
-    } catch (error) {
-      this.#leaveBody();
-      if (this.#isOver) throw error;
-      if (!(error instanceof RetryableFailure)) throw error;
-      await this.#rest(error);
-      return null;
-    }
-  }
-
-  async #open(): Promise<null> {
-    const { end } = this;
-    if (end !== undefined && this.#position >= end) {
-      this.#finish(undefined);
-      return null;
-    }
-    const body = await this.#request();
-    if (body === null) {
-      this.#finish(undefined);
-      return null;
-    }
-    const { clock, timeout, minThroughput } = this.#resource.options;
-    const chunks = new StalledReadMonitor<Uint8Array>(body.response.body ?? [], { clock }).withTimeout(timeout);
-    if (minThroughput > 0) chunks.minThroughput(minThroughput);
-    this.#body = { ...body, chunks };
-    this.#at = body.from;
-    return null;
-  }
-
-  /** Asks, but waits for the headers only so long, and no longer than somebody wants them: a fetcher may not heed its signal. */
-  #request(): Promise<Body | null> {
-    const { clock, timeout } = this.#resource.options;
-    const attempt = new AbortController();
-    this.#abort = attempt;
-    return new Promise((resolve, reject) => {
-      const timer = clock.setTimeout(() => {
-        const stall = new StalledReadError('timeout', timeout, `no answer came within ${timeout} ms.`);
-        attempt.abort(stall);
-      }, timeout);
-      let isSettled = false;
-      const settle = (): void => {
-        isSettled = true;
-        clock.clearTimeout(timer);
-        attempt.signal.removeEventListener('abort', aborted);
-      };
-      const aborted = (): void => {
-        settle();
-        const { reason } = attempt.signal;
-        reject(this.#isOver ? reason : new RetryableFailure(reason));
-      };
-      attempt.signal.addEventListener('abort', aborted);
-      this.#resource.open(this.#position, this.#to, attempt.signal).then(
-        (body) => {
-          if (isSettled) {
-            body?.response.body?.cancel().catch(() => {});
-            return;
-          }
-          settle();
-          resolve(body);
-        },
-        (error) => {
-          if (isSettled) return;
-          settle();
-          reject(error);
-        },
-      );
-    });
-  }
-
-  async #read(body: OpenBody): Promise<Uint8Array | null> {
-    let result: IteratorResult<Uint8Array, undefined>;
-    try {
-      result = await body.chunks.next();
-    } catch (error) {
-      throw new RetryableFailure(error);
-    }
-    if (result.done) return this.#bodyEnded(body);
-    let chunk = result.value;
-    this.#resource.stats.bytesFetched += chunk.length;
-    const begin = this.#at;
-    this.#at += chunk.length;
-    if (body.to !== undefined && this.#at > body.to) throw this.#resource.tooLong(body.to);
-    // What lies before the position is read through, and what lies behind the end was not asked for.
-    const skip = Math.min(chunk.length, Math.max(0, this.#position - begin));
-    const room = this.#to === undefined ? chunk.length : Math.max(0, Math.min(chunk.length, this.#to - begin));
-    if (skip > 0 || room < chunk.length) chunk = chunk.subarray(skip, Math.max(skip, room));
-    if (this.#to !== undefined && this.#at >= this.#to && body.to !== this.#to) this.#leaveBody();
-    return chunk.length === 0 ? null : chunk;
-  }
-
-  /** The body has ended by itself. Without a promise of its size that is the end of the resource. */
-  #bodyEnded(body: OpenBody): null {
-    this.#body = null;
-    if (body.to === undefined) {
-      this.#resource.endsAt(this.#at);
-      this.#finish(undefined);
-    } else if (this.#at < body.to) {
-      throw new RetryableFailure(new BodyTooShortError(this.#resource.url.href, this.#at, body.to));
-    }
-    return null;
-  }
-
-  #leaveBody(): void {
-    const body = this.#body;
-    if (body === null) return;
-    this.#body = null;
-    body.chunks.return().catch(() => {});
-    this.#abort.abort();
-  }
-
-  /** Waits before the next attempt; rejects where there is to be none. */
-  async #rest({ cause, retryAfter }: RetryableFailure): Promise<void> {
-    const { options, stats, url } = this.#resource;
-    const delay = this.#backoff.failed(retryAfter);
-    const { failures } = this.#backoff;
-    if (delay === null) throw new RetriesExhaustedError(url.href, failures, this.#position, cause);
-    try {
-      options.onRetry?.({ error: cause, attempt: failures, delay, offset: this.#position });
-    } catch (error) {
-      throw new CallbackError('onRetry', 'threw. No further request was made; the next read tries again.', {
-        cause: error,
-      });
-    }
-    if (this.#isOver) return;
-    this.#abort = new AbortController();
-    await pause(delay, options.clock, this.#abort.signal);
-    stats.retries++;
+    for (const signal of this.#signals) if (signal !== undefined) leaveSignal(signal, this);
+    this.#leaveBody(reason);
   }
 }
