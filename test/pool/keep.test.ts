@@ -189,6 +189,11 @@ describe('KEEP: time', () => {
     expect(clock.pending).toBe(1);
     pool.open('silent', () => new PushSource<Uint8Array>()).cancel();
     expect(clock.pending).toBe(2);
+    // Forgotten before it is complete: its time never begins.
+    const forgotten = open('forgotten');
+    pool.delete('forgotten');
+    expect(await forgotten.bytes()).toHaveLength(10);
+    expect(clock.pending).toBe(2);
     open('silent').cancel();
     expect(clock.pending).toBe(2);
     pool.close();

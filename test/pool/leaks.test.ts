@@ -128,6 +128,25 @@ describe('GONE: streams that are dropped', () => {
     });
   }
 
+  for (const [name, options] of Object.entries(kinds)) {
+    test(`GONE: ${name}, whose reads all settled`, async () => {
+      const pool = new StreamPool({ onLastLeave: 'keep' });
+      const source = new PushSource<Uint8Array>();
+      const drop = (): Promise<unknown>[] => {
+        const iterator = pool.open('key', () => source, options)[Symbol.asyncIterator]();
+        return [iterator.next(), iterator.next()];
+      };
+      const reads = drop();
+      source.push(new Uint8Array(1005), new Uint8Array(10));
+      await Promise.all(reads);
+      reads.length = 0;
+      await settle();
+      await collectUntil(() => pool.stats().readers === 0, 'the stream is counted off');
+      expect(pool.stats().entries).toMatchObject([{ state: 'filling', bytes: 1015 }]);
+      pool.close();
+    });
+  }
+
   test('GONE KEEP: of a failed entry, whose bytes are let go with them', async () => {
     const pool = new StreamPool();
     const source = new PushSource<Uint8Array>();

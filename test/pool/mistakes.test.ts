@@ -143,6 +143,7 @@ describe('the mistake: everyone left, and a cut-off entry is served as whole', (
     sources[0]?.push(bytes('half'));
     await settle();
     const joined = open();
+    expect(clock.pending).toBe(0);
     await clock.advance(1000);
     expect(joined.read()).toHaveLength(4);
     joined.cancel();

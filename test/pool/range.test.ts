@@ -221,6 +221,20 @@ describe('RANGE: where it ends', () => {
     expect(pool.stats().readers).toBe(0);
   });
 
+  test('RANGE: batches merge neighbours where they do not cross the end', async () => {
+    const { open, give } = scene();
+    const [within, across] = [open(1, 12).batches(), open(1, 10).batches()];
+    await give('0123', '4567', '89ab');
+    const [one, several] = [open(1, 12), open(1, 10)].map((stream) => stream.batches());
+    const textsOf = async (batches: AsyncIterator<readonly Uint8Array[]> | undefined): Promise<string[]> => {
+      const result = await batches?.next();
+      return result?.done === false ? result.value.map(textOf) : [];
+    };
+    expect(await textsOf(one)).toEqual(['123456789ab']);
+    expect(await textsOf(several)).toEqual(['123', '4567', '89']);
+    expect([await textsOf(within), await textsOf(across)]).toEqual([['123456789ab'], ['123', '4567', '89']]);
+  });
+
   test('RANGE: copies are memory of its own, cut to size', async () => {
     const { open, give } = scene();
     open(0).cancel();
@@ -289,6 +303,58 @@ describe('RANGE POLICY: a policy sees the range alone', () => {
     expect(pool.stats().readers).toBe(2);
     expect(textOf(stream.read())).toBe('ck');
     expect(pool.stats().readers).toBe(1);
+  });
+
+  test('RANGE LOSS: a callback that throws is told before the end, also where nothing is left of the range', async () => {
+    for (const way of ['read', 'next', 'batch', 'fill'] as const) {
+      const { open, give } = scene();
+      const stream = open(0, 10, {
+        overflow: 'drop-oldest',
+        highWaterMark: 0,
+        onMissed: () => {
+          throw new Error('told');
+        },
+      });
+      await give('01234');
+      expect(stream.read()).toBe(undefined);
+      await settle();
+      await give('56789', 'more');
+      const cursor = cursorOf(stream);
+      const read = {
+        read: async () => cursor.read(),
+        next: () => cursor.next(),
+        batch: () => cursor.nextBatch(),
+        fill: async () => cursor.fill(new Uint8Array(1)),
+      }[way];
+      await expect(read()).rejects.toMatchObject({ code: 'ERR_FANPIPE_CALLBACK' });
+      await settle();
+      expect([stream.missed, stream.read()]).toEqual([10, null]);
+    }
+  });
+
+  test('RANGE NEXT LOSS: a callback that throws rejects one of several reads, and the others go on', async () => {
+    const { open, give } = scene();
+    const iterator = open(0, 14, {
+      overflow: 'drop-oldest',
+      highWaterMark: 3,
+      onMissed: () => {
+        throw new Error('told');
+      },
+    })[Symbol.asyncIterator]();
+    const other = open(0)[Symbol.asyncIterator]();
+    await give('01234');
+    const first = iterator.next();
+    const reads = [iterator.next(), iterator.next()];
+    const [rejected] = reads.map((read) => read.catch((error) => error.code));
+    await settle();
+    const more = [iterator.next(), iterator.next(), other.next(), other.next()];
+    await give('56', '78');
+    await give('9abcdef');
+    expect(textOf((await first).value)).toBe('234');
+    expect(await rejected).toBe('ERR_FANPIPE_CALLBACK');
+    const results = await Promise.all([reads[1], ...more]);
+    expect(results.map((result) => textOf(result?.value))).toEqual(['56', '78', '9abcd', '01234', '56']);
+    expect((await iterator.next()).done).toBe(true);
   });
 
   test('RANGE POLICY: a range that is all there does not block', async () => {

@@ -4,6 +4,8 @@ import { channelOf } from '../core/base-writer.ts';
 import { openCursor } from '../core/open-cursor.ts';
 import type { Seat } from '../core/seat.ts';
 import { EntryWriter } from './entry-writer.ts';
+import { openRange } from './open-range.ts';
+import { resolveOpenOptions } from './options.ts';
 import { type OpenRange, standAhead } from './range-borders.ts';
 
 /** The sizes of the chunks that were written. */
@@ -72,6 +74,19 @@ describe('EntryWriter', () => {
     expect(writer.borders.next).toBe(4);
     await writer.write('45');
     expect([seat.position, seat.lag, writer.borders.next]).toEqual([4, 2, 9]);
+  });
+
+  test('RANGE: a stream that has come to its start at the tail has read all there is', async () => {
+    const writer = new EntryWriter(() => {});
+    const cursor = openRange(writer, resolveOpenOptions({ start: 4 }), () => {});
+    await writer.write('0123');
+    expect(cursor.read()).toBe(undefined);
+    let isFlushed = false;
+    void writer.flush().then(() => {
+      isFlushed = true;
+    });
+    await settle();
+    expect(isFlushed).toBe(true);
   });
 
   test('RANGE: between two parts it waits for a blocking stream, and gives up when the writer ends', async () => {

@@ -116,7 +116,6 @@ export class RangeCursor extends Cursor<Uint8Array> {
         else if (this.slot < 0) channel.park(this);
         return;
       }
-      channel.unpark(this);
       const result = this.taken === 'for batches' ? { value: this.#takeAll(), done: false } : this.#take();
       this.#shift()(result);
       this.#endIfOver();
@@ -182,12 +181,10 @@ export class RangeCursor extends Cursor<Uint8Array> {
     return chunks;
   }
 
-  /** Detaches the stream, as done, if nothing of the range is left; reads that wait are done too. */
+  /** Detaches the stream, as done, if nothing of the range is left. */
   #endIfOver(): void {
     const seat = this.#seat;
-    if (seat.ending !== null || seat.position < this.#end) return;
-    this.channel.detach(seat, DONE);
-    this.settleEnded();
+    if (seat.ending === null && seat.position >= this.#end) this.channel.detach(seat, DONE);
   }
 
   /** The waiter that is to be settled now; the one behind it becomes the first. */

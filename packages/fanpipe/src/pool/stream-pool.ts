@@ -56,9 +56,7 @@ export class StreamPool<K = string> {
       ledger: this.#ledger,
       clock: resolved.clock,
       ttl: resolved.ttl,
-      unlist: (entry) => {
-        if (this.#listed.get(entry.key) === entry) this.#listed.delete(entry.key);
-      },
+      unlist: ({ key }) => void this.#listed.delete(key),
       released: (entry) => void this.#held.delete(entry),
     };
   }
