@@ -99,9 +99,11 @@ export class Transfer implements AbortMember {
 
   /** Nothing more is wanted: whatever is under way is aborted, and a `next()` that waits is done. May be called again. */
   async return(): Promise<void> {
+    if (this.#isOver) return;
+    this.#leave();
     // Aborted just before its end is seen, a connection would be closed that can be used again.
     for (let hops = 0; this.#drained !== null && hops < HOPS; hops++) await null;
-    this.#finish(undefined);
+    this.#leaveBody();
   }
 
   /** One of its signals has fired. */
@@ -169,10 +171,10 @@ export class Transfer implements AbortMember {
     this.#body = null;
     const rest = await body.drain();
     this.#drained = null;
+    if (rest === 'end') this.#underWay = null;
     if (this.#isOver) return;
     if (rest === 'surplus') this.#fail(new BodyTooLongError(body.answer.url, body.answer.to as number));
-    else if (rest === 'end') this.#underWay = null;
-    else this.#leaveBody();
+    else if (rest === 'nothing') this.#leaveBody();
     const { end } = this;
     // Who has all bytes need not ask once more.
     if (end !== undefined && this.#position >= end) this.#finish(undefined);
@@ -228,11 +230,15 @@ export class Transfer implements AbortMember {
     this.#finish(reason);
   }
 
-  /** The one way out. */
+  /** Every way out but return(), which does the same more slowly. */
   #finish(reason: unknown): void {
     if (this.#isOver) return;
+    this.#leave();
+    this.#leaveBody(reason);
+  }
+
+  #leave(): void {
     this.#isOver = true;
     for (const signal of this.#signals) if (signal !== undefined) leaveSignal(signal, this);
-    this.#leaveBody(reason);
   }
 }
