@@ -33,7 +33,14 @@ const expectedFile = (name: string): string => join(root, 'test', 'examples', `$
 
 test('there are examples, and nothing is expected of one that is gone', () => {
   expect(examples).toEqual(
-    expect.arrayContaining(['basic-broadcast', 'http-fanout', 'stalled-monitor', 'typed-broadcast']),
+    expect.arrayContaining([
+      'basic-broadcast',
+      'caching-proxy',
+      'http-fanout',
+      'remote-zip',
+      'stalled-monitor',
+      'typed-broadcast',
+    ]),
   );
   const expected = readdirSync(join(root, 'test', 'examples')).filter((file) => file.endsWith('.expected.txt'));
   expect(expected.map((file) => file.replace('.expected.txt', '')).sort()).toEqual(examples);
