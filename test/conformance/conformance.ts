@@ -4,11 +4,14 @@
  */
 
 import { endCases } from './end-cases.ts';
+import { fetchCases } from './fetch-cases.ts';
 import { type Case, type Report, runCases as runHere } from './harness.ts';
 import { limitCases } from './limit-cases.ts';
 import { monitorCases } from './monitor-cases.ts';
+import { poolCases } from './pool-cases.ts';
 import { readCases } from './read-cases.ts';
 import { readableCases } from './readable-cases.ts';
+import { remoteCases } from './remote-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { typedCases } from './typed-cases.ts';
 import { writeCases } from './write-cases.ts';
@@ -23,9 +26,14 @@ export const cases: readonly Case[] = [
   ...readableCases,
   ...sourceCases,
   ...monitorCases,
+  ...remoteCases,
+  ...poolCases,
 ];
 
-/** Runs all cases here and tells how they went. `runtime` is the name to report. */
-export function runConformance(runtime: string): Promise<Report> {
-  return runHere(runtime, cases);
+/**
+ * Runs all cases here and tells how they went. `runtime` is the name to report; `url` is where a server of the runtime has what
+ * the cases with a real `fetch` read.
+ */
+export function runConformance(runtime: string, url: string): Promise<Report> {
+  return runHere(runtime, [...cases, ...fetchCases(url)]);
 }

@@ -1,31 +1,40 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join, normalize, sep } from 'node:path';
+import { entriesOf } from './entries.mjs';
+import { loadResource, RESOURCE_PATH } from './resource.mjs';
 
-const PAGE = `<!doctype html>
+const pageOf = (imports) => `<!doctype html>
 <title>fanpipe</title>
-<script type="importmap">{ "imports": { "fanpipe": "/dist/index.js" } }</script>
+<script type="importmap">${JSON.stringify({ imports })}</script>
 <script type="module">
   try {
     const { runConformance } = await import('/conformance/conformance.js');
-    globalThis.report = await runConformance('chromium');
+    globalThis.report = await runConformance('chromium', new URL('${RESOURCE_PATH}', location).href);
   } catch (error) {
     globalThis.report = { crashed: String(error?.stack ?? error) };
   }
 </script>
 `;
 
-/** Serves the page and, below it, the two folders that it imports from. Isolated, or there is no SharedArrayBuffer. */
-function serve(root) {
+/**
+ * Serves the page and, below it, the two folders that it imports from, and what the cases with a real `fetch` read. Isolated, or
+ * there is no SharedArrayBuffer.
+ */
+async function serve(root) {
   const folders = {
     '/dist/': join(root, 'packages', 'fanpipe', 'dist') + sep,
     '/conformance/': join(root, '.cache', 'conformance') + sep,
   };
+  const entries = entriesOf(root, { withNode: false });
+  const page = pageOf(Object.fromEntries(entries.map(([name, file]) => [name, `/dist/${file}`])));
+  const answerResource = await loadResource(root);
   const server = createServer(async (request, response) => {
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    if (pathname === '/') return response.setHeader('Content-Type', 'text/html').end(PAGE);
+    if (pathname === '/') return response.setHeader('Content-Type', 'text/html').end(page);
+    if (pathname === RESOURCE_PATH) return answerResource(request, response);
     try {
       const mount = Object.keys(folders).find((each) => pathname.startsWith(each));
       const file = normalize(join(folders[mount], pathname.slice(mount.length)));

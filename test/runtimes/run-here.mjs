@@ -4,8 +4,21 @@
  *
  * They all have Node's streams, so the cases of `fanpipe/node` follow those of the suite.
  */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { cases } from '../../.cache/conformance/conformance.js';
+import { fetchCases } from '../../.cache/conformance/fetch-cases.js';
 import { runCases } from '../../.cache/conformance/harness.js';
 import { nodeCases } from '../interop/node-cases.mjs';
+import { loadResource, RESOURCE_PATH } from './resource.mjs';
 
-console.log(`report ${JSON.stringify(await runCases('here', [...cases, ...nodeCases]))}`);
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const server = createServer(await loadResource(root));
+await once(server.listen(0, '127.0.0.1'), 'listening');
+const url = `http://127.0.0.1:${server.address().port}${RESOURCE_PATH}`;
+const report = await runCases('here', [...cases, ...fetchCases(url), ...nodeCases]);
+server.closeAllConnections();
+server.close();
+console.log(`report ${JSON.stringify(report)}`);

@@ -13,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { withFolderLock } from '../../scripts/folder-lock.mjs';
 import { npm } from '../../scripts/npm.mjs';
 import { runInChromium } from './chromium.mjs';
+import { entriesOf } from './entries.mjs';
 import { writeWorkerdConfig } from './workerd.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -123,7 +124,8 @@ function collect(command, args, env = {}) {
 function runInDeno(binary) {
   const imports = join(cache, 'conformance', 'imports.json');
   const built = (file) => pathToFileURL(join(root, 'packages', 'fanpipe', 'dist', file)).href;
-  writeFileSync(imports, JSON.stringify({ imports: { fanpipe: built('index.js'), 'fanpipe/node': built('node.js') } }));
+  const entries = entriesOf(root, { withNode: true }).map(([name, file]) => [name, built(file)]);
+  writeFileSync(imports, JSON.stringify({ imports: Object.fromEntries(entries) }));
   const alone = ['--no-config', '--no-lock', '--no-remote', '--no-npm', '--no-prompt', '--allow-net=127.0.0.1'];
   return collect(binary, ['run', ...alone, `--import-map=${imports}`, join(here, 'run-here.mjs')], {
     DENO_DIR: join(cache, 'deno'),

@@ -3,6 +3,6 @@ import { runConformance } from './conformance.js';
 
 export default {
   async test() {
-    console.log(`report ${JSON.stringify(await runConformance('workerd'))}`);
+    console.log(`report ${JSON.stringify(await runConformance('workerd', 'http://served.test/resource'))}`);
   },
 };
