@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
  * Packs the library as npm would publish it and checks that tarball: what it holds, publint, "are the types wrong", and
- * that it works in a project of its own, where nothing of this repository can help it: every entry can be imported, and
- * its declarations compile without this repository's options.
+ * that it works in a project of its own, where nothing of this repository can help it: every entry can be imported, its
+ * declarations compile without this repository's options, and a bundle of one part of it has nothing of the others.
  *
  * Prints one line per check; the exit code is 1 if any failed.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -122,5 +123,32 @@ for (const entry of entries) {
     const { problem } = run('tsc', process.execPath, [compiler, '--ignoreConfig', ...args], project);
     report(`types of ${specifier} (${moduleResolution})`, problem);
   }
+}
+// The bundler comes with tsx. A bundle of one part must have that, and no class of another.
+const { buildSync } = createRequire(createRequire(join(root, 'package.json')).resolve('tsx/package.json'))('esbuild');
+const PARTS = {
+  ByteWriter: ['fanpipe', ['ByteWriter', 'ByteStream']],
+  TypedWriter: ['fanpipe', ['TypedWriter', 'TypedStream']],
+  RemoteByteStream: ['fanpipe/remote', ['RemoteByteStream', 'WrongRangeError']],
+  StreamPool: ['fanpipe/pool', ['StreamPool', 'PoolBudgetError']],
+};
+/** Written and read by both: a remote stream can be shared, an entry is a writer. */
+const BUILT_ON = { RemoteByteStream: ['ByteWriter'], StreamPool: ['ByteWriter'] };
+for (const [part, [specifier, own]] of Object.entries(PARTS)) {
+  const contents = `import { ${part} } from '${specifier}';\nconsole.log(new ${part}());`;
+  const options = { bundle: true, format: 'esm', platform: 'neutral', write: false, logLevel: 'silent' };
+  let text;
+  try {
+    [{ text }] = buildSync({ ...options, stdin: { contents, resolveDir: project } }).outputFiles;
+  } catch (error) {
+    report(`a bundle of ${part} alone`, error.message);
+    continue;
+  }
+  const has = (name) => new RegExp(`\\b${name}\\b`).test(text);
+  const wanted = own.filter((name) => !has(name)).map((name) => `${name} is missing`);
+  const strange = Object.entries(PARTS)
+    .filter(([other]) => other !== part && !BUILT_ON[part]?.includes(other))
+    .flatMap(([, [, names]]) => names.filter(has).map((name) => `${name} is in it`));
+  report(`a bundle of ${part} alone (${text.length} characters)`, [...wanted, ...strange].join('\n') || undefined);
 }
 process.exitCode = failures > 0 ? 1 : 0;
