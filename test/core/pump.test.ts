@@ -236,6 +236,21 @@ describe('END WAIT: writers that end, and readers that are slow', () => {
     expect(cancelled).toEqual([REASON, REASON]);
   });
 
+  test.each([
+    ['before its first chunk', 0],
+    ['after some', 2],
+  ])('END CLEAN: a Node Readable that has fallen silent %s is destroyed', async (_, count) => {
+    const source = new Readable({ read() {} });
+    for (let i = 0; i < count; i++) source.push('x');
+    const writer = ByteWriter.from(source);
+    const stream = writer.stream();
+    await settle();
+    expect(stream.lag).toBe(count);
+    writer.fail(REASON);
+    await settle();
+    expect(source.destroyed).toBe(true);
+  });
+
   test('END CLEAN: a source that has ended is not left, nor one that has no return', async () => {
     const source = new Counting();
     source.endsAt = 3;

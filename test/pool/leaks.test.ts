@@ -21,6 +21,23 @@ function listeners(signal: AbortSignal): number {
   return getEventListeners(signal, 'abort').length;
 }
 
+describe('KEEP: what the pool has let go of', () => {
+  test('KEEP CLEAN: finished streams that somebody holds do not hold the bytes of their entries', async () => {
+    const pool = new StreamPool();
+    const before = await liveMemory();
+    const held: ByteStream[] = [];
+    for (let i = 0; i < 16; i++) {
+      const stream = pool.open(`key ${i}`, () => [new Uint8Array(MIB)]);
+      await stream.bytes();
+      pool.delete(`key ${i}`);
+      held.push(stream);
+    }
+    const after = await liveMemory();
+    expect(after.buffers - before.buffers).toBeLessThan(2 * MIB);
+    expect(held.map((stream) => stream.position)).toEqual(held.map(() => MIB));
+  });
+});
+
 describe('KEEP: late joiners share', () => {
   const kinds: Record<string, (chunk: Uint8Array) => ReadableStream<Uint8Array> | Uint8Array[]> = {
     'kept by reference': (chunk) =>

@@ -344,6 +344,11 @@ export class Channel<T> {
     if (--this.#blockingCount === 0) this.room.resolveAll();
   }
 
+  /** The channel has ended and nobody will open it any more: whoever still holds one of its handles holds no bytes by it. */
+  forget(): void {
+    this.#history.clear();
+  }
+
   holdWindow(mark: number, node: ChunkNode<T>): void {
     this.#history.hold(mark, node, this.tail);
   }

@@ -63,13 +63,16 @@ export class History<T> {
     if (mark < this.#wanted) return;
     this.#wanted = this.#replay;
     for (const window of this.#windows.keys()) if (window > this.#wanted) this.#wanted = window;
-    if (this.#wanted === 0) {
-      this.#head = null;
-      this.#index = [];
-      this.#indexFrom = 0;
-    } else {
-      this.#trim(tail);
-    }
+    if (this.#wanted === 0) this.clear();
+    else this.#trim(tail);
+  }
+
+  /** Lets go of everything, for good. */
+  clear(): void {
+    this.#wanted = 0;
+    this.#head = null;
+    this.#index = [];
+    this.#indexFrom = 0;
   }
 
   /** The node that holds `offset`, which must lie between the head and the tail (the tail itself included). */

@@ -99,7 +99,23 @@ function readWebStream<T>(source: ReadableStream<T>): SourceReader<T> {
 
 function readAsyncIterable<T>(source: AsyncIterable<T>): SourceReader<T> {
   const iterator = source[Symbol.asyncIterator]();
-  return { next: () => iterator.next(), leave: async () => iterator.return?.() };
+  // The iterator of a Node stream takes a `return()` only after the chunk that it waits for, or not at all before the first one:
+  // a socket that has fallen silent would stay open for ever.
+  const leave = async (): Promise<unknown> => (isNodeStream(source) ? source.destroy() : iterator.return?.());
+  return { next: () => iterator.next(), leave };
+}
+
+/** As much of a Node stream as is needed to know one, and to leave it. */
+export interface NodeStream {
+  pipe(target: unknown): unknown;
+  destroy(): void;
+  readonly readableEnded?: boolean;
+}
+
+/** Whether `source` is a stream of Node, without importing Node. */
+export function isNodeStream(source: unknown): source is NodeStream {
+  const { pipe, destroy } = source as Partial<NodeStream>;
+  return typeof pipe === 'function' && typeof destroy === 'function';
 }
 
 function readIterable<T>(source: Iterable<T | PromiseLike<T>>): SourceReader<T> {

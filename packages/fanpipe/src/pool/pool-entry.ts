@@ -215,6 +215,7 @@ export class PoolEntry<K> implements Held {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.unlist();
+    channelOf(this.#writer).forget();
     this.#home.ledger.release(this);
     this.#home.released(this);
   }

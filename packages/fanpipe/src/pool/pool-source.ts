@@ -2,25 +2,17 @@
  * How a writer is fed from what an opener returned.
  *
  * The reading itself is that of `ByteWriter.from`. Here is what a pool adds: it refuses what was read before, or what does
- * not say success, since an entry must never look whole that is not; and it leaves a Node stream that falls silent.
+ * not say success, since an entry must never look whole that is not.
  *
  * @module
  */
 
-import { channelOf } from '../core/base-writer.ts';
-import { pump } from '../core/pump.ts';
+import { isNodeStream, pump } from '../core/pump.ts';
 import { type Chunk, isChunk } from '../core/to-bytes.ts';
 import { describeValue } from '../errors.ts';
 import type { EntryWriter } from './entry-writer.ts';
 import { PoolSourceError } from './errors.ts';
 import type { PoolSource } from './options.ts';
-
-/** As much of a Node stream as is needed to know one, and to leave it. */
-interface NodeStream {
-  pipe(target: unknown): unknown;
-  destroy(): void;
-  readonly readableEnded?: boolean;
-}
 
 /**
  * Feeds `writer` from `source`, which is left at once if the writer has ended.
@@ -35,7 +27,6 @@ export function feed(source: PoolSource, writer: EntryWriter): void {
   }
   writer.takesOver = checkSource(source) === 'handed over';
   pump<Chunk, Uint8Array>(source, writer);
-  if (isNodeStream(source)) destroyWith(writer, source);
 }
 
 /** Refuses what cannot be read. Says whether its chunks are handed over, so that nobody else changes them. */
@@ -74,22 +65,4 @@ function isIterable(source: unknown): boolean {
   if (source === null || (typeof source !== 'object' && typeof source !== 'function')) return false;
   const candidate = source as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
   return typeof candidate[Symbol.asyncIterator] === 'function' || typeof candidate[Symbol.iterator] === 'function';
-}
-
-function isNodeStream(source: unknown): source is NodeStream {
-  const { pipe, destroy } = source as Partial<NodeStream>;
-  return typeof pipe === 'function' && typeof destroy === 'function';
-}
-
-/**
- * The iterator of a Node stream takes a `return()` only after the chunk that it waits for, or not at all before the first one:
- * a socket that has fallen silent would stay open for ever.
- */
-function destroyWith(writer: EntryWriter, stream: NodeStream): void {
-  const { state, endWatchers } = channelOf(writer);
-  const destroy = (): void => {
-    if (writer.state === 'failed') queueMicrotask(() => stream.destroy());
-  };
-  if (state === 'open') endWatchers.add(destroy);
-  else destroy();
 }
