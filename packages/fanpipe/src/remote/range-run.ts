@@ -31,7 +31,7 @@ export interface RunOwner {
 export class RangeRun implements WaiterHome {
   /** Offset after the last byte that is asked for; Infinity: to the end of the resource. */
   readonly end: number;
-  /** Reads up to here although nobody waits. */
+  /** Reads up to here although nobody waits, and not beyond as far as a chunk allows; to the end if this is the end. */
   limit: number;
   readonly #resource: RemoteResource;
   readonly #cache: SparseCache;
@@ -40,6 +40,8 @@ export class RangeRun implements WaiterHome {
   #owner: RunOwner | undefined;
   #transfer: Transfer | undefined;
   #position: number;
+  /** Size of the last chunk: as much is expected of the next one. */
+  #step = 0;
   #isReading = false;
   #isOver = false;
   /** The last chunk, where the cache is too small for it. */
@@ -166,7 +168,8 @@ export class RangeRun implements WaiterHome {
 
   /** At its end it reads once more, so that the connection is free again and a body that is too long is noticed. */
   #isWanted(): boolean {
-    if (this.#waiters.size > 0 || this.#position < this.limit) return true;
+    if (this.#waiters.size > 0) return true;
+    if (this.#position < this.limit && (this.#position + this.#step <= this.limit || this.limit === this.end)) return true;
     return this.#position >= this.#lastEnd();
   }
 
@@ -179,6 +182,7 @@ export class RangeRun implements WaiterHome {
     const at = this.#position;
     const next = at + chunk.length;
     this.#position = next;
+    this.#step = chunk.length;
     const isKept = this.#cache.insert(at, chunk, this.#lastEnd() - next);
     this.#last = isKept || this.#owner === undefined ? undefined : { at, chunk };
     for (const waiter of this.#waiters) {

@@ -118,7 +118,7 @@ export class ReadAhead implements RunOwner {
     this.#failure = undefined;
     const { options, rangeSupport, url } = this.#resource;
     const run = this.#run;
-    if (run !== undefined && at === run.position && at === run.end) {
+    if (run !== undefined && !run.isOver && at === run.position && at === run.end) {
       // It has brought all that it was to bring, and is over in a moment.
       const ending = new EndWaiter(
         at,

@@ -44,7 +44,8 @@ export class RemoteCore {
   #failure: { readonly reason: unknown } | undefined;
 
   constructor(url: URL, options: ResolvedRemoteOptions) {
-    this.#resource = new RemoteResource(url, options);
+    // The signal ends all of this here, with one listener, and not once more in each request.
+    this.#resource = new RemoteResource(url, { ...options, signal: undefined });
     this.#cache = new SparseCache(options.cacheSize);
     this.#scheduler = new RangeScheduler(
       this.#resource,

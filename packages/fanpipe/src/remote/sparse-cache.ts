@@ -1,23 +1,24 @@
 /**
  * What was fetched, by its offset, within a budget of memory: least recently used goes first.
  *
- * The bytes lie in *extents* of at most 64 KiB that never overlap. Extents are found by the 64 KiB of the resource in which
- * they begin, so a step costs the same however much is cached and wherever it lies. The budget is a hard limit on all memory
- * that the extents hold, what is not filled yet and an overhead for each of them included: room is made before anything is
- * taken.
+ * The bytes lie in *extents* that never overlap. Extents are found by the part of the resource in which they begin, so a step
+ * costs the same however much is cached and wherever it lies. The budget is a hard limit on all memory that the extents hold,
+ * what is not filled yet and an overhead for each of them included: room is made before anything is taken.
  *
- * A large chunk that is most of its buffer becomes an extent as it is, without a copy. Smaller ones are copied, once, behind
- * each other.
+ * A chunk of 16 to 256 KiB that is most of its buffer becomes an extent as it is, without a copy. Others are copied, once, into
+ * extents of at most 64 KiB, small ones behind each other.
  *
  * @module
  */
 
-/** Most bytes of an extent. */
+/** Most bytes of an extent that chunks are copied into. */
 export const EXTENT_SIZE: number = 64 * 1024;
+/** From this size on a chunk may be kept as it is. */
+const LEAST_KEPT = 16 * 1024;
+/** Most bytes of a chunk that is kept as it is, and so of any extent. */
+const MOST_KEPT = 256 * 1024;
 /** What an extent counts beside its memory: its objects, and what the runtime needs for a buffer. */
 export const EXTENT_OVERHEAD = 256;
-/** From this size on, a chunk may be kept as it is. */
-const LARGE = 16 * 1024;
 
 /** A run of bytes without a gap. It can still be appended to while its memory has room. */
 class Extent {
@@ -197,7 +198,7 @@ export class SparseCache {
 
   #covering(at: number): Extent | undefined {
     const key = bucketOf(at);
-    // The last that begins before: in the same 64 KiB, or in those before, since none is longer.
+    // The last that begins before: in the same part of the resource, or in the one before, since none is longer.
     const extent = lastUpTo(this.#buckets.get(key), at) ?? this.#buckets.get(key - 1)?.at(-1);
     if (extent === undefined || at >= extent.end) return undefined;
     if (!extent.isLost) return extent;
@@ -228,13 +229,14 @@ export class SparseCache {
   }
 }
 
+/** The part of the resource that `at` lies in: each is as long as an extent may be. */
 function bucketOf(at: number): number {
-  return Math.floor(at / EXTENT_SIZE);
+  return Math.floor(at / MOST_KEPT);
 }
 
 /** Whether a chunk is kept as it is: it must be worth it, and must not hold much memory that is not its own. */
 function isWorthKeeping({ length, buffer }: Uint8Array): boolean {
-  if (length < LARGE || length > EXTENT_SIZE || buffer.byteLength > length * 1.25) return false;
+  if (length < LEAST_KEPT || length > MOST_KEPT || buffer.byteLength > length * 1.25) return false;
   return buffer instanceof ArrayBuffer;
 }
 
