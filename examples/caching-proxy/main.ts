@@ -86,16 +86,24 @@ console.log('  asked again: the whole file, digest agrees');
 console.log(`Requests upstream: ${upstream.requests.get('/cut.bin')}`);
 await ended(CLIENTS + 5);
 
-const missing = await new Client(`${address}/missing`).answer;
-assert.equal(missing.status, 404);
+// ---- what else a client may be told
+assert.equal((await new Client(`${address}/missing`).answer).status, 404);
+for (const start of [SIZE, SIZE + 1]) {
+  const behind = new Client(large, { headers: { range: `bytes=${start}-` } });
+  assert.equal((await behind.answer).status, 416);
+}
 assert.deepEqual(
   [...codes('/large.bin').slice(1), ...codes('/cut.bin').slice(2)].filter((code) => code !== undefined),
   [],
 );
-const stats = proxy.pool.stats();
-assert.equal(stats.readers, 0);
-console.log(`\nKept for those who come later: ${stats.bytes / MiB} MiB of at most ${stats.budget / MiB} MiB`);
-proxy.close();
 upstream.server.closeAllConnections();
 upstream.server.close();
-console.log(`✓ ${stats.hits + stats.misses} streams were opened, upstream was asked ${stats.misses} times.`);
+assert.equal((await new Client(`${address}/other`).answer).status, 502);
+assert.equal((await new Client(large).answer).digest, upstream.digest);
+console.log('\nUpstream goes away: the large file still comes, from the pool');
+
+const stats = proxy.pool.stats();
+assert.equal(stats.readers, 0);
+console.log(`Kept for those who come later: ${stats.bytes / MiB} MiB of at most ${stats.budget / MiB} MiB`);
+proxy.close();
+console.log(`✓ ${CLIENTS + 1} readers of the large file, ${upstream.requests.get('/large.bin')} request upstream.`);

@@ -47,7 +47,7 @@ export class CachingProxy {
     this.server = createServer((request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
         this.#onEnd(request.url ?? '/', error);
-        // No head has come from upstream, so nothing was sent yet.
+        // Upstream could not be asked, so nothing was sent yet. What fails later, pipeToResponse breaks off.
         if (response.headersSent) response.destroy();
         else response.writeHead(502).end();
       });
@@ -82,7 +82,13 @@ export class CachingProxy {
     response.once('close', onClose);
     // The opener of a new entry has been called one microtask later: from then on the head is that of this entry.
     await undefined;
-    const head = (await this.#heads.get(path)) as Head;
+    let head: Head;
+    try {
+      head = (await this.#heads.get(path)) as Head;
+    } catch (error) {
+      stream.cancel();
+      throw error;
+    }
     if (!head.isOk) {
       stream.cancel();
       return void response.writeHead(head.status).end();
