@@ -186,6 +186,19 @@ export const remoteCases: readonly Case[] = [
     await reading(resource, {}, (remote) => rejects(remote.read(10), 'ERR_FANPIPE_ENCODED_BODY', 'read'));
   }),
 
+  test('remote WINDOW: one window after the other, up to what is here already, and nothing twice', async () => {
+    const resource = new Resource(300_000);
+    // Each body in one piece, which ends where its request ends.
+    resource.alter = ({ status, headers, bytes }) => new Response(bytes, { status, headers });
+    await reading(resource, {}, async (remote) => {
+      equal(await remote.seek(1000, 'end'), 299_000, 'the size is learnt');
+      sameBytes(await remote.read(2000), resource.slice(299_000, 300_000), 'the end');
+      await remote.seek(0);
+      equal(await rest(remote), sumOf(resource.bytes), 'all of it');
+      equal(remote.stats().bytesFetched, 300_000, 'bytes fetched');
+    });
+  }),
+
   test('remote WINDOW: the cache stays within its budget', async () => {
     const resource = new Resource(1_000_000);
     const cacheSize = 200_000;
