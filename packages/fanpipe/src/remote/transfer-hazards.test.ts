@@ -88,6 +88,8 @@ function scene(replies: readonly Reply[], options: RemoteOptions = {}): Scene {
 
 interface Outcome {
   bytes: number[];
+  /** Set if one was given. */
+  empty?: boolean;
   done?: boolean;
   error?: { code?: string; cause?: unknown; message?: string };
 }
@@ -99,6 +101,7 @@ function readAll(transfer: Transfer): Outcome {
     try {
       for (let result = await transfer.next(); !result.done; result = await transfer.next()) {
         outcome.bytes.push(...result.value);
+        if (result.value.length === 0) outcome.empty = true;
       }
       outcome.done = true;
     } catch (error) {
@@ -213,6 +216,32 @@ describe('behind the last byte that was promised', () => {
     expect(asked[0]?.init.signal?.aborted).toBe(false);
   });
 
+  test('CLEAN: nor wait for it', async () => {
+    const { remote, asked } = scene([honest]);
+    const transfer = remote.transfer(0, 20);
+    while (transfer.position < 20) await transfer.next();
+    await transfer.return();
+    expect(asked[0]?.init.signal?.aborted).toBe(false);
+  });
+
+  test('CLEAN: of a part, silence is aborted before the next is asked for', async () => {
+    const half: Reply = ({ from }) =>
+      part(from, 50, { ...strong, 'content-range': 'bytes 0-49/*' }, { chunks: [BYTES.slice(0, 50)], silent: true });
+    const { remote, asked, clock, told } = scene([half, honest], { timeout: 1000 });
+    const outcome = readAll(remote.transfer(0, undefined));
+    await clock.advance(1000);
+    expect(outcome).toEqual({ bytes: range(0, SIZE), done: true });
+    expect([asked.map(({ init }) => init.signal?.aborted), told]).toEqual([[true, false], []]);
+  });
+
+  test('EXACT: nothing more is nothing more, also if it comes in a chunk', async () => {
+    const chunks = [BYTES.slice(0, 20), new Uint8Array(0)];
+    const { remote } = scene([({ from, to }) => part(from, to, strong, { chunks })]);
+    const outcome = readAll(remote.transfer(0, 20));
+    await settle();
+    expect(outcome).toEqual({ bytes: range(0, 20), done: true });
+  });
+
   test('EXACT: more of a body is an error, also in a chunk of its own', async () => {
     const chunks = [BYTES.slice(0, 20), BYTES.slice(20, 21)];
     const { remote } = scene([({ from, to }) => part(from, to, strong, { chunks })]);
@@ -222,7 +251,133 @@ describe('behind the last byte that was promised', () => {
   });
 });
 
+describe('a body of which only a part is wanted', () => {
+  const tens = Array.from({ length: 10 }, (_, n) => BYTES.slice(n * 10, n * 10 + 10));
+  const whole: Reply = () =>
+    new Response(bodyOf({ chunks: tens }), { headers: { ...strong, 'content-length': '100' } });
+
+  test('EXACT: is read through to it, given without empty chunks, and read no further', async () => {
+    const { remote, asked, clock } = scene([whole]);
+    const outcome = readAll(remote.transfer(25, 42));
+    await settle();
+    expect(outcome).toEqual({ bytes: range(25, 42), done: true });
+    expect([remote.stats.bytesFetched, asked[0]?.init.signal?.aborted, clock.pending]).toEqual([50, true, 0]);
+    expect(remote.rangeSupport).toBe('none');
+  });
+
+  test('EXACT: says nothing of ranges where none was asked for', async () => {
+    const { remote } = scene([whole], { seekable: false });
+    readAll(remote.transfer(0, 20));
+    await settle();
+    expect(remote.rangeSupport).toBe('unknown');
+  });
+
+  test('RESUME: failures are counted from the last new byte on', async () => {
+    const little: Reply = ({ from, to }) =>
+      part(from, to, strong, { chunks: [BYTES.slice(from, from + 10)], fail: new Error('cut') });
+    const { remote, clock, told } = scene([little], { retry: { attempts: 2 } });
+    const outcome = readAll(remote.transfer(0, undefined));
+    await clock.advance(0);
+    expect(outcome).toEqual({ bytes: range(0, SIZE), done: true });
+    expect(told.map(({ attempt, offset }) => [attempt, offset])).toEqual(
+      [1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [1, n * 10]),
+    );
+  });
+
+  test('CLEAN: is given to nobody who has left in the turn in which it comes', async () => {
+    let push: (chunk: Uint8Array) => void = () => {};
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        push = (chunk) => controller.enqueue(chunk);
+      },
+    });
+    const { remote } = scene([() => new Response(body, { headers: { ...strong, 'content-length': '100' } })]);
+    const transfer = remote.transfer(0, undefined);
+    const first = transfer.next();
+    await settle();
+    push(BYTES.slice(0, 10));
+    void transfer.return();
+    expect([(await first).done, transfer.position]).toEqual([true, 0]);
+  });
+
+  test('RESUME: slower than minThroughput it is cut, and gone on with', async () => {
+    const clock = new FakeClock();
+    let sent = 0;
+    const trickle = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          await clock.sleep(1000);
+          controller.enqueue(BYTES.slice(sent, ++sent));
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const headers = { ...strong, 'content-range': 'bytes 0-99/100' };
+    const { remote, told } = scene([() => new Response(trickle, { status: 206, headers }), honest], {
+      clock,
+      minThroughput: 10,
+    });
+    const outcome = readAll(remote.transfer(0, undefined));
+    await clock.advance(25_000);
+    expect(outcome).toEqual({ bytes: range(0, SIZE), done: true });
+    expect(told).toMatchObject([{ error: { code: 'ERR_FANPIPE_STALLED', kind: 'throughput' } }]);
+  });
+});
+
+describe('CLEAN: a body that is not read', () => {
+  const refused = (
+    status: number,
+    headers: Record<string, string>,
+    from: number,
+  ): [number, Record<string, string>, number] => [status, headers, from];
+  test.each([
+    ['behind the end', refused(416, { 'content-range': 'bytes */100' }, 100)],
+    ['of a wrong range', refused(206, { 'content-range': 'bytes 6-9/100' }, 5)],
+    ['of an error', refused(404, {}, 5)],
+    ['of a moment’s error', refused(503, {}, 5)],
+    ['that is encoded', refused(206, { 'content-range': 'bytes 5-99/100', 'content-encoding': 'br' }, 5)],
+    ['too far behind the start', refused(200, {}, 50)],
+  ])('CLEAN: %s: is cancelled', async (_, [status, headers, from]) => {
+    let cancelled = 0;
+    const body = bodyOf({ chunks: [BYTES], silent: true, onCancel: () => cancelled++ });
+    const { remote, clock } = scene([() => new Response(body, { status, headers })], { skipLimit: 10, retry: false });
+    readAll(remote.transfer(from, undefined));
+    await settle();
+    expect([cancelled, clock.pending]).toEqual([1, 0]);
+  });
+});
+
 describe('lengths', () => {
+  test.each(['identity', 'Identity', 'identity, identity', ''])('EXACT: the encoding %j is none', async (encoding) => {
+    const { remote } = scene([({ from, to }) => part(from, to, { ...strong, 'content-encoding': encoding })]);
+    const outcome = readAll(remote.transfer(0, 20));
+    await settle();
+    expect(outcome).toEqual({ bytes: range(0, 20), done: true });
+  });
+
+  test.each(['gzip', 'identity, gzip', 'identityx', 'br'])('EXACT: the encoding %j is one', async (encoding) => {
+    const { remote } = scene([({ from, to }) => part(from, to, { ...strong, 'content-encoding': encoding })]);
+    const outcome = readAll(remote.transfer(0, 20));
+    await settle();
+    expect([outcome.bytes, outcome.error?.code]).toEqual([[], 'ERR_FANPIPE_ENCODED_BODY']);
+  });
+
+  test('EXACT: a 416 for bytes that it says there are is no end', async () => {
+    const { remote } = scene([() => new Response(null, { status: 416, headers: { 'content-range': 'bytes */100' } })]);
+    const outcome = readAll(remote.transfer(5, undefined));
+    await settle();
+    expect([outcome.done, outcome.error?.code]).toEqual([undefined, 'ERR_FANPIPE_WRONG_RANGE']);
+  });
+
+  test('EXACT: a range of an unknown total that goes beyond the size is a change', async () => {
+    const { remote } = scene([({ from, to }) => part(from, to, { ...strong, 'content-range': 'bytes 0-49/*' })], {
+      size: 40,
+    });
+    const outcome = readAll(remote.transfer(0, 50));
+    await settle();
+    expect([outcome.bytes, outcome.error?.code]).toEqual([[], 'ERR_FANPIPE_RESOURCE_CHANGED']);
+  });
+
   test('EXACT: a Content-Length beyond the range is a body that is too long', async () => {
     const { remote } = scene([({ from, to }) => part(from, to, { ...strong, 'content-length': '21' })]);
     const outcome = readAll(remote.transfer(0, 20));
@@ -266,20 +421,28 @@ describe('validators', () => {
   const broken: Partial<Course> = { chunks: [BYTES.slice(0, 10)], fail: new Error('cut') };
 
   test('EXACT: If-Range is sent with a Range only', async () => {
-    const { remote, asked, clock } = scene(
-      [
-        () => new Response(bodyOf({ chunks: [], fail: new Error('cut') }), { headers: strong }),
-        () => new Response(BYTES, { headers: strong }),
-      ],
-      { seekable: false },
-    );
-    const outcome = readAll(remote.transfer(0, undefined));
-    await clock.advance(0);
-    expect(outcome.bytes).toEqual(range(0, SIZE));
+    const whole: Reply = () => new Response(BYTES, { headers: strong });
+    const { remote, asked } = scene([whole], { seekable: false });
+    for (let time = 0; time < 2; time++) {
+      const outcome = readAll(remote.transfer(0, undefined));
+      await settle();
+      expect(outcome.bytes).toEqual(range(0, SIZE));
+    }
     expect(asked.map(({ headers }) => [headers.get('range'), headers.get('if-range')])).toEqual([
       [null, null],
       [null, null],
     ]);
+  });
+
+  test('EXACT: a 206 to an If-Range may leave out the date, a 200 may not', async () => {
+    const second = scene([withHeaders(modified, broken), withHeaders({})]);
+    const outcome = readAll(second.remote.transfer(0, undefined));
+    await second.clock.advance(0);
+    expect(outcome).toEqual({ bytes: range(0, SIZE), done: true });
+    const whole = scene([withHeaders(modified, broken), () => new Response(BYTES)]);
+    const other = readAll(whole.remote.transfer(0, undefined));
+    await whole.clock.advance(0);
+    expect([other.bytes, other.error?.code]).toEqual([range(0, 10), 'ERR_FANPIPE_UNVERIFIABLE_RESOURCE']);
   });
 
   test('EXACT: a date that is strong goes into If-Range, where there is no tag', async () => {

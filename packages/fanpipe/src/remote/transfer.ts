@@ -34,7 +34,7 @@ export class Transfer implements AbortMember {
   /** Aborts whatever is under way: a request, its body, or the pause before the next one. */
   #underWay: AbortController | null = null;
   #body: ResponseBody | null = null;
-  /** The body was found to be of the version that all others are of. */
+  /** The version is fixed by now, so that every later response is held against it as soon as its headers come. */
   #isBound = false;
   /** Settles once the last body has been drained, with all that follows from that. Never rejects. */
   #drained: Promise<void> | null = null;
@@ -134,12 +134,9 @@ export class Transfer implements AbortMember {
       this.#finish(undefined);
       return null;
     }
-    const body = new ResponseBody(this.#resource, answer, request.signal);
     // If the request was aborted in this very turn, so is its body by now.
-    if (this.#isOver) return null;
-    this.#isBound = false;
-    this.#body = body;
-    return body;
+    this.#body = new ResponseBody(this.#resource, answer, request.signal);
+    return this.#body;
   }
 
   /** What is to be given of a chunk, if anything. */
