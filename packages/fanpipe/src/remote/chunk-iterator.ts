@@ -1,10 +1,18 @@
+import { ChunkWaiter } from './chunk-waiter.ts';
 import type { OperationQueue } from './operation-queue.ts';
-import type { RangeWaiter } from './range-waiter.ts';
 import type { RemoteCore } from './remote-core.ts';
 
 type Result = IteratorResult<Uint8Array, undefined>;
 
 const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
+
+// One executor for all promises: a closure for each would be a good part of what a step costs.
+let lastResolve: (result: Result) => void;
+let lastReject: (reason: unknown) => void;
+function capture(resolve: (result: Result) => void, reject: (reason: unknown) => void): void {
+  lastResolve = resolve;
+  lastReject = reject;
+}
 
 /** The place from which an iterator reads, and which it moves. */
 export interface Place {
@@ -20,8 +28,11 @@ export class ChunkIterator implements AsyncIterableIterator<Uint8Array, undefine
   readonly #queue: OperationQueue;
   readonly #place: Place;
   readonly #onLeave: () => void;
+  readonly #waiter: ChunkWaiter;
   #isDone = false;
-  #giveUp: (() => void) | undefined;
+  /** Of the step that waits. */
+  #resolve: ((result: Result) => void) | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
 
   /** `onLeave` is called when the reader leaves before the end. */
   constructor(core: RemoteCore, queue: OperationQueue, place: Place, onLeave: () => void = () => {}) {
@@ -29,6 +40,7 @@ export class ChunkIterator implements AsyncIterableIterator<Uint8Array, undefine
     this.#queue = queue;
     this.#place = place;
     this.#onLeave = onLeave;
+    this.#waiter = new ChunkWaiter(0, this.#got, this.#failed);
   }
 
   next(): Promise<Result> {
@@ -38,7 +50,10 @@ export class ChunkIterator implements AsyncIterableIterator<Uint8Array, undefine
   async return(): Promise<Result> {
     if (!this.#isDone) {
       this.#isDone = true;
-      this.#giveUp?.();
+      if (this.#resolve !== undefined) {
+        this.#waiter.leave();
+        this.#settle(this.#resolve, DONE);
+      }
       this.#onLeave();
     }
     return DONE;
@@ -51,36 +66,40 @@ export class ChunkIterator implements AsyncIterableIterator<Uint8Array, undefine
   readonly #step = (): Result | Promise<Result> => {
     if (this.#isDone) return DONE;
     this.#core.check();
-    const chunk = this.#core.chunkHere(this.#place.position);
-    return chunk === undefined ? new Promise(this.#wait) : this.#taken(chunk);
+    const { position } = this.#place;
+    const chunk = this.#core.chunkHere(position);
+    if (chunk !== undefined) return this.#taken(chunk);
+    const promise = new Promise<Result>(capture);
+    this.#resolve = lastResolve;
+    this.#reject = lastReject;
+    this.#queue.hold();
+    this.#waiter.reset(position);
+    this.#core.requestChunk(this.#waiter);
+    return promise;
+  };
+  readonly #got = (chunk: Uint8Array | null): void => {
+    this.#settle(this.#resolve as (result: Result) => void, this.#taken(chunk));
   };
 
-  readonly #wait = (resolve: (result: Result) => void, reject: (reason: unknown) => void): void => {
-    let waiter: RangeWaiter | undefined;
-    this.#giveUp = () => {
-      this.#giveUp = undefined;
-      waiter?.leave();
-      resolve(DONE);
-    };
-    waiter = this.#core.requestChunk(
-      this.#place.position,
-      (chunk) => {
-        this.#giveUp = undefined;
-        resolve(this.#taken(chunk));
-      },
-      (reason) => {
-        this.#giveUp = undefined;
-        reject(reason);
-      },
-    );
+  readonly #failed = (reason: unknown): void => {
+    this.#settle(this.#reject as (reason: unknown) => void, reason);
   };
+
+  /** The step is done, and the next one begins before the reader goes on. */
+  #settle<T>(settle: (outcome: T) => void, outcome: T): void {
+    this.#resolve = this.#reject = undefined;
+    this.#queue.release();
+    settle(outcome);
+  }
 
   #taken(chunk: Uint8Array | null): Result {
     if (chunk === null) {
       this.#isDone = true;
       return DONE;
     }
-    this.#place.position += chunk.length;
+    const position = this.#place.position + chunk.length;
+    this.#place.position = position;
+    this.#core.took(position);
     return { value: chunk, done: false };
   }
 }

@@ -1,6 +1,9 @@
 import { RangeWaiter } from './range-waiter.ts';
 
-/** Waits for the next chunk that holds the byte at `from`, whatever its size, and hands it on without a copy. */
+/**
+ * Waits for the next chunk that holds the byte at `from`, whatever its size, and hands it on without a copy. Once it was told, it
+ * may wait again.
+ */
 export class ChunkWaiter extends RangeWaiter {
   readonly #got: (chunk: Uint8Array | null) => void;
   readonly #failed: (reason: unknown) => void;
@@ -18,13 +21,21 @@ export class ChunkWaiter extends RangeWaiter {
     this.#failed = failed;
   }
 
+  /** To be called before it waits again. */
+  reset(from: number): void {
+    this.from = from;
+    this.to = Number.POSITIVE_INFINITY;
+  }
+
   override receive(bytes: Uint8Array): void {
     this.#chunk = bytes;
     this.to = this.from + bytes.length;
   }
 
   override finish(): void {
-    this.#got(this.#chunk);
+    const chunk = this.#chunk;
+    this.#chunk = null;
+    this.#got(chunk);
   }
 
   override fail(reason: unknown): void {

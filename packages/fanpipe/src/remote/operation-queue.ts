@@ -13,6 +13,16 @@ export class OperationQueue {
     return new Promise((resolve) => this.#waiting.push(() => resolve(this.#start(operation))));
   }
 
+  /** To be called by an operation while it begins: the next one begins with {@link release}, not when its promise settles. */
+  hold(): void {
+    this.#isBusy = true;
+  }
+
+  /** The operation that has called {@link hold} is done. */
+  release(): void {
+    this.#next();
+  }
+
   #start<T>(operation: () => T | Promise<T>): Promise<T> {
     let result: T | Promise<T>;
     try {
@@ -21,8 +31,10 @@ export class OperationQueue {
       return Promise.reject(error);
     }
     if (!(result instanceof Promise)) return Promise.resolve(result);
-    this.#isBusy = true;
-    result.then(this.#next, this.#next);
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      result.then(this.#next, this.#next);
+    }
     return result;
   }
 

@@ -3,12 +3,15 @@ import type { RemoteResource } from './remote-resource.ts';
 import type { SparseCache } from './sparse-cache.ts';
 import type { Transfer } from './transfer.ts';
 
-/** Who sees to the connections. Told once of each end, last of all: `failure` holds what it failed with, if it did. */
+/** Who sees to the connections. */
 export interface RunKeeper {
+  /** It keeps a connection that it does not read from. */
+  paused(run: RangeRun): void;
+  /** It is over. Told before those who wait: `failure` holds what it failed with, if it did. */
   over(run: RangeRun, failure?: { readonly reason: unknown }): void;
 }
 
-/** Who wants a request to go on beyond those who wait for its bytes. */
+/** Who wants a request to go on beyond those who wait for its bytes. Told of its end before anybody else. */
 export interface RunOwner {
   /** It has read as far as it may, and is kept open. */
   paused(run: RangeRun): void;
@@ -137,12 +140,12 @@ export class RangeRun implements WaiterHome {
   /** Aborts the request. Who waits fails with `reason`; there must be one if anybody does. */
   stop(reason?: unknown): void {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#last = undefined;
     this.#transfer?.return().catch(() => {});
-    this.#tellAll((waiter) => waiter.fail(reason));
-    this.#owner?.stopped(this);
-    this.#keeper.over(this);
+    this.#finish(
+      (owner) => owner.stopped(this),
+      undefined,
+      (waiter) => waiter.fail(reason),
+    );
   }
 
   async #read(transfer: Transfer): Promise<void> {
@@ -162,14 +165,19 @@ export class RangeRun implements WaiterHome {
     }
     if (this.#isOver) return;
     this.#isReading = false;
-    if (this.#owner === undefined) this.stop();
-    else this.#owner.paused(this);
+    if (this.#owner === undefined) {
+      this.stop();
+      return;
+    }
+    this.#owner.paused(this);
+    this.#keeper.paused(this);
   }
 
   /** At its end it reads once more, so that the connection is free again and a body that is too long is noticed. */
   #isWanted(): boolean {
     if (this.#waiters.size > 0) return true;
-    if (this.#position < this.limit && (this.#position + this.#step <= this.limit || this.limit === this.end)) return true;
+    if (this.#position < this.limit && (this.#position + this.#step <= this.limit || this.limit === this.end))
+      return true;
     return this.#position >= this.#lastEnd();
   }
 
@@ -202,27 +210,39 @@ export class RangeRun implements WaiterHome {
   }
 
   #ended(): void {
-    this.#isOver = true;
-    this.#last = undefined;
-    this.#tellAll((waiter) => waiter.finish());
-    this.#owner?.ended(this);
-    this.#keeper.over(this);
+    this.#finish(
+      (owner) => owner.ended(this),
+      undefined,
+      (waiter) => waiter.finish(),
+    );
   }
 
   #failed(reason: unknown): void {
-    this.#isOver = true;
-    this.#last = undefined;
     const isTold = this.#waiters.size > 0;
-    this.#tellAll((waiter) => waiter.fail(reason));
-    this.#owner?.failed(this, reason, isTold);
-    this.#keeper.over(this, { reason });
+    this.#finish(
+      (owner) => owner.failed(this, reason, isTold),
+      { reason },
+      (waiter) => waiter.fail(reason),
+    );
   }
 
-  #tellAll(tell: (waiter: RangeWaiter) => void): void {
-    for (const waiter of this.#waiters) {
+  /** Those who wait come last: they may ask for more at once, and must find everything in order then. */
+  #finish(
+    tellOwner: (owner: RunOwner) => void,
+    failure: { readonly reason: unknown } | undefined,
+    tell: (waiter: RangeWaiter) => void,
+  ): void {
+    this.#isOver = true;
+    this.#last = undefined;
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    if (this.#owner !== undefined) tellOwner(this.#owner);
+    this.#keeper.over(this, failure);
+    for (const waiter of waiters) {
+      // One that is told may make others leave.
+      if (waiter.home !== this) continue;
       waiter.home = undefined;
       tell(waiter);
     }
-    this.#waiters.clear();
   }
 }

@@ -68,6 +68,10 @@ export class RangeScheduler implements RunKeeper {
     return undefined;
   }
 
+  paused(): void {
+    this.startMore();
+  }
+
   over(run: RangeRun, failure?: { readonly reason: unknown }): void {
     this.#running.delete(run);
     this.#first.delete(run);
@@ -80,6 +84,8 @@ export class RangeScheduler implements RunKeeper {
     this.#failure = { reason };
     for (const read of this.#planned.splice(0)) read.failed(reason);
     for (const waiter of this.#pending.clear()) {
+      // One that is told may make others leave.
+      if (waiter.home === undefined) continue;
       waiter.home = undefined;
       waiter.fail(reason);
     }

@@ -32,7 +32,8 @@ export abstract class RangeWaiter {
 
   /** Nothing more is wanted; neither `finish` nor `fail` is called any more. */
   leave(): void {
-    this.home?.leave(this);
+    const { home } = this;
     this.home = undefined;
+    home?.leave(this);
   }
 }

@@ -101,7 +101,7 @@ export class ReadAhead implements RunOwner {
   }
 
   /** Tells `waiter` whether the request ended well that has brought everything up to its offset. */
-  settle(waiter: EndWaiter): void {
+  settle(waiter: RangeWaiter): void {
     const at = waiter.from;
     if (this.#failure?.at === at) this.#tellFailure(waiter);
     else if (this.#run?.position === at) this.#run.join(waiter);

@@ -6,7 +6,6 @@ import type { ResolvedRemoteOptions } from './options.ts';
 import { RandomRead } from './random-read.ts';
 import { RangeScheduler } from './range-scheduler.ts';
 import { RangeSink } from './range-sink.ts';
-import type { RangeWaiter } from './range-waiter.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { RemoteResource } from './remote-resource.ts';
 import { SinkWaiter } from './sink-waiter.ts';
@@ -123,34 +122,30 @@ export class RemoteCore {
     return sink.length;
   }
 
-  /** The bytes from `at` on that are here in one piece; null at the end; undefined if they must come. They are shared. */
+  /**
+   * The bytes from `at` on that are here in one piece; null at the end; undefined if they must come. They are shared. What is
+   * taken of them is to be told with {@link took}.
+   */
   chunkHere(at: number): Uint8Array | null | undefined {
     this.#readAhead.approach(at);
     const view = this.#view(at, Number.POSITIVE_INFINITY);
-    if (view !== undefined) {
-      this.#readAhead.advance(at + view.length);
-      return view;
-    }
+    if (view !== undefined) return view;
     return at >= this.#lastEnd() && !this.#readAhead.isEndingAt(at) ? null : undefined;
   }
 
-  /** Waits for what {@link chunkHere} did not find. Calls `got` with the chunk, or with null at the end. */
-  requestChunk(at: number, got: (chunk: Uint8Array | null) => void, failed: (reason: unknown) => void): RangeWaiter {
-    if (at >= this.#lastEnd()) {
-      const waiter = new EndWaiter(at, () => got(null), failed);
+  /** Has `waiter` wait for what {@link chunkHere} did not find. What it gets is to be told with {@link took}. */
+  requestChunk(waiter: ChunkWaiter): void {
+    if (waiter.from < this.#lastEnd()) {
+      this.#readAhead.supply(waiter);
+    } else {
+      waiter.to = waiter.from;
       this.#readAhead.settle(waiter);
-      return waiter;
     }
-    const waiter = new ChunkWaiter(
-      at,
-      (chunk) => {
-        if (chunk !== null) this.#readAhead.advance(at + chunk.length);
-        got(chunk);
-      },
-      failed,
-    );
-    this.#readAhead.supply(waiter);
-    return waiter;
+  }
+
+  /** The reader has taken a chunk that ends at `to`. */
+  took(to: number): void {
+    this.#readAhead.advance(to);
   }
 
   /** The size, with a request if it takes one; where no response tells it, by reading to the end, if that is near enough. */

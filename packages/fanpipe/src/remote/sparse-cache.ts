@@ -20,21 +20,17 @@ const MOST_KEPT = 256 * 1024;
 /** What an extent counts beside its memory: its objects, and what the runtime needs for a buffer. */
 export const EXTENT_OVERHEAD = 256;
 
+const NOTHING = new Uint8Array(0);
+
 /** A run of bytes without a gap. It can still be appended to while its memory has room. */
 class Extent {
-  readonly start: number;
-  readonly memory: Uint8Array;
-  readonly cost: number;
-  size: number;
+  start = 0;
+  size = 0;
+  memory: Uint8Array = NOTHING;
+  /** What it takes of the budget. */
+  cost = 0;
   older: Extent | undefined;
   newer: Extent | undefined;
-
-  constructor(start: number, memory: Uint8Array, size: number) {
-    this.start = start;
-    this.memory = memory;
-    this.size = size;
-    this.cost = memory.buffer.byteLength + EXTENT_OVERHEAD;
-  }
 
   get end(): number {
     return this.start + this.size;
@@ -54,6 +50,8 @@ export class SparseCache {
   #newest: Extent | undefined;
   #held = 0;
   #bytes = 0;
+  /** The last one that was evicted. A full cache needs no new ones, which the garbage collector would have to move. */
+  #spare: Extent | undefined;
 
   constructor(budget: number) {
     this.#budget = budget;
@@ -138,7 +136,7 @@ export class SparseCache {
   /** Lets go of everything. */
   clear(): void {
     this.#buckets.clear();
-    this.#oldest = this.#newest = undefined;
+    this.#oldest = this.#newest = this.#spare = undefined;
     this.#held = this.#bytes = 0;
   }
 
@@ -168,7 +166,12 @@ export class SparseCache {
   }
 
   #add(start: number, memory: Uint8Array, size: number): void {
-    const extent = new Extent(start, memory, size);
+    const extent = this.#spare ?? new Extent();
+    this.#spare = undefined;
+    extent.start = start;
+    extent.memory = memory;
+    extent.size = size;
+    extent.cost = memory.buffer.byteLength + EXTENT_OVERHEAD;
     const key = bucketOf(start);
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) this.#buckets.set(key, [extent]);
@@ -194,6 +197,8 @@ export class SparseCache {
     this.#held -= extent.cost;
     this.#bytes -= extent.size;
     this.#unlink(extent);
+    extent.memory = NOTHING;
+    this.#spare = extent;
   }
 
   #covering(at: number): Extent | undefined {
