@@ -297,7 +297,7 @@ export class PlannedServer {
   }
 
   readonly script = (request: Seen): Answer => {
-    const { faults: list, later, ignoresIfRange } = this.#plan;
+    const { faults: list, later, ignoresIfRange, reading } = this.#plan;
     const resource = this.#resource;
     const answer = this.#judged(honest(resource, request), request);
     if (request.index >= list.length) {
@@ -323,6 +323,8 @@ export class PlannedServer {
     const wrong = fault?.make(answer, scene);
     if (name === undefined || fault === undefined || wrong === undefined) return answer;
     this.#note(name, fault.codes);
+    // To count from the end it would have to be read to, which may be too far.
+    if (name === 'total unknown' && reading === 'pieces') this.codes.add('ERR_FANPIPE_NOT_SEEKABLE');
     return this.#judged(wrong, request);
   };
 

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { RemoteByteStream, type RemoteOptions } from '../../packages/fanpipe/src/remote/index.ts';
 import { FaultServer, honest, type Resource, type Script } from '../support/fault-server.ts';
-import { lateHead, stopAt, trickled } from '../support/faults.ts';
+import { lateHead, stopAt, trickled, whole } from '../support/faults.ts';
 import { IdleClock } from '../support/idle-clock.ts';
 import { until } from '../support/in-parallel.ts';
 import { Random } from '../support/random.ts';
@@ -152,6 +152,31 @@ describe('a reader that does not ask', () => {
     parts.push(await remote.read(7 * 2 ** 20));
     expect(sha256(Buffer.concat(parts))).toBe(sha256(big.body));
     expect([told, remote.stats().retries]).toEqual([[], 0]);
+  });
+
+  test.each([true, false])('WINDOW: makes room for who waits for a connection, ranges served: %s', async (ranges) => {
+    const big: Resource = { body: new Random(8).bytes(8 * 2 ** 20), etag: '"big"' };
+    remoteAt((request) => (ranges ? honest(big, request) : whole(big, request)), {
+      maxConnections: 1,
+      cacheSize: 2 ** 18,
+      skipLimit: 8 * 2 ** 20,
+    });
+    const place = 6 * 2 ** 20;
+    const first = await Promise.all([remote.read(100_000), remote.readAt(place, 100)]);
+    const later = await Promise.all([remote.read(1_000_000), remote.readAt(place, 100), remote.readAt(5, 10)]);
+    const wanted = [
+      [0, 100_000],
+      [place, 100],
+      [100_000, 1_000_000],
+      [place, 100],
+      [5, 10],
+    ] as const;
+    for (const [i, bytes] of [...first, ...later].entries()) {
+      const [from, length] = wanted[i] as (typeof wanted)[0];
+      expect([i, sha256(bytes)]).toEqual([i, sha256(big.body.subarray(from, from + length))]);
+    }
+    // Nobody had to wait for the idle timeout.
+    expect(clock.now()).toBe(0);
   });
 
   test('WINDOW: fetching stops a window beyond the reader', async () => {

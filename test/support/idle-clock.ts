@@ -22,6 +22,8 @@ interface Timer {
  */
 const QUIET_TURNS = 40;
 const QUIET_MS = 1;
+/** After so long without a sign of life and without a timer nothing will ever happen. */
+const STUCK_MS = 3000;
 
 const ticking: Set<IdleClock> = new Set();
 let turning = false;
@@ -36,6 +38,8 @@ function turn(): void {
 export class IdleClock implements Clock {
   /** Read in every turn: a change is a sign of life. For what only the client knows, such as the bytes it has got. */
   probe: () => unknown = () => undefined;
+  /** Called when nothing happens any more and nobody waits for a time: a download that has not ended by then hangs. */
+  onStuck: () => void = () => {};
   readonly #timers: Map<number, Timer> = new Map();
   #ids = 0;
   #now = 0;
@@ -107,7 +111,10 @@ export class IdleClock implements Clock {
     if (this.#quiet < QUIET_TURNS || performance.now() - this.#quietSince < QUIET_MS) return;
     let next: Timer | undefined;
     for (const timer of this.#timers.values()) if (next === undefined || timer.at < next.at) next = timer;
-    if (next === undefined) return;
+    if (next === undefined) {
+      if (performance.now() - this.#quietSince > STUCK_MS) this.onStuck();
+      return;
+    }
     this.#quiet = 0;
     this.#timers.delete(next.id);
     this.#now = Math.max(this.#now, next.at);
