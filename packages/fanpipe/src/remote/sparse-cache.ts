@@ -121,6 +121,7 @@ export class SparseCache {
     for (let from = at; from < end; ) {
       const extent = this.#covering(from);
       if (extent !== undefined) {
+        this.#touch(extent);
         from = extent.end;
         continue;
       }
