@@ -267,6 +267,12 @@ describe('RESUME: a fetch', () => {
     expect([await failed, clock.pending]).toEqual(['enough', 0]);
   });
 
+  test('that was aborted before is not made', async () => {
+    const { go, request, asked } = scene({});
+    request.abort('enough');
+    expect([await failure(go), asked]).toEqual(['enough', []]);
+  });
+
   test.each([
     ['nothing', undefined],
     ['text', 'text'],

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { FakeClock, settle } from '../../../../test/support/fake-clock.ts';
 import { pause, startTimer } from './timer.ts';
@@ -49,6 +50,7 @@ test('RESUME: a pause ends by the clock, or by its signal, and leaves nothing', 
   expect(log).toEqual([]);
   await clock.advance(1);
   expect(log).toEqual(['over']);
+  expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);
   const cut = pause(10, clock, abort.signal);
   abort.abort('enough');
   await expect(cut).rejects.toBe('enough');
