@@ -1,0 +1,204 @@
+/** How far is fetched ahead, in which requests, and when that stops. */
+
+import { getEventListeners } from 'node:events';
+import { afterEach, describe, expect, test } from 'vitest';
+import { collectUntil } from '../../../../test/support/collector.ts';
+import { FakeClock, settle } from '../../../../test/support/fake-clock.ts';
+import { MemoryOrigin, type OriginOptions } from '../../../../test/support/memory-origin.ts';
+import { Random } from '../../../../test/support/random.ts';
+import type { RemoteOptions } from './options.ts';
+import { RemoteByteStream } from './remote-byte-stream.ts';
+
+const KIB = 1024;
+const CHUNK = 8 * KIB;
+const body = new Random(22).bytes(4096 * KIB);
+const open: RemoteByteStream[] = [];
+afterEach(() => {
+  for (const remote of open.splice(0)) remote.close();
+});
+
+function remoteOf(options: RemoteOptions = {}, how: OriginOptions = {}) {
+  const origin = new MemoryOrigin(body, { chunk: () => CHUNK, ...how });
+  const clock = new FakeClock();
+  const remote = new RemoteByteStream('http://origin.test/file', { fetcher: origin.fetcher, clock, ...options });
+  open.push(remote);
+  return { remote, origin, clock };
+}
+
+/** A remote stream that has met a server with ranges, so that its requests have ends. */
+async function knownRemoteOf(options: RemoteOptions = {}) {
+  const all = remoteOf(options);
+  await all.remote.readAt(body.length - 1, 1);
+  all.origin.requests.length = 0;
+  return all;
+}
+
+const same = (actual: Uint8Array, from: number): void => {
+  expect(Buffer.compare(actual, body.subarray(from, from + actual.length))).toBe(0);
+};
+
+describe('the window', () => {
+  test('WINDOW: a reader that stops stops the fetch, a window ahead; it grows with what is read in a row', async () => {
+    const { remote, origin } = remoteOf({ readAhead: 512 * KIB });
+    const ahead: number[] = [];
+    for (let read = 0; read < 2048 * KIB; read += 32 * KIB) {
+      same(await remote.read(32 * KIB), read);
+      await settle();
+      ahead.push((origin.requests[0]?.read as number) - remote.position);
+    }
+    expect(ahead.slice(0, 3)).toEqual([64 * KIB, 128 * KIB, 128 * KIB]);
+    expect([...new Set(ahead)]).toEqual([64, 128, 256, 512].map((size) => size * KIB));
+    expect(Math.max(...ahead)).toBe(512 * KIB);
+    expect(origin.requests).toHaveLength(1);
+  });
+
+  test('WINDOW: where ranges are known, requests end with the window until it is the largest', async () => {
+    const { remote, origin } = await knownRemoteOf({ readAhead: 256 * KIB });
+    for (let read = 0; read < 2048 * KIB; read += 16 * KIB) {
+      same(await remote.read(16 * KIB), read);
+      await settle();
+      const last = origin.requests.at(-1);
+      expect((last?.read as number) - remote.position).toBeLessThanOrEqual(256 * KIB);
+    }
+    const ranges = origin.ranges.map((range) => /^bytes=(\d+)-(\d*)$/.exec(range ?? '') as RegExpExecArray);
+    // Each begins where the one before has ended, and only the last is without end.
+    for (const [index, [, from, to]] of ranges.entries()) {
+      expect(Number(from)).toBe(index === 0 ? 0 : Number(ranges[index - 1]?.[2]) + 1);
+      expect(to === '').toBe(index === ranges.length - 1);
+    }
+    expect(ranges[0]?.[2]).toBe(String(64 * KIB - 1));
+    expect(ranges.length).toBeLessThan(8);
+    expect(origin.requests.slice(0, -1).every(({ state }) => state === 'ended')).toBe(true);
+  });
+
+  test('WINDOW: a read that is longer than the window is one request', async () => {
+    const { remote, origin } = await knownRemoteOf();
+    same(await remote.read(1000 * KIB), 0);
+    expect(origin.ranges).toEqual([`bytes=0-${1000 * KIB - 1}`]);
+  });
+
+  test('WINDOW: a seek away begins with a small one again', async () => {
+    const { remote, origin } = await knownRemoteOf({ readAhead: 512 * KIB, skipLimit: 0 });
+    for (let n = 0; n < 40; n++) await remote.read(16 * KIB);
+    await remote.seek(3000 * KIB);
+    await remote.read(10);
+    await settle();
+    expect(origin.ranges.at(-1)).toBe(`bytes=${3000 * KIB}-${3064 * KIB - 1}`);
+  });
+
+  test('SEEK, WINDOW: what is read ahead stops where the cache goes on', async () => {
+    const { remote, origin } = await knownRemoteOf();
+    await remote.readAt(100 * KIB, 500 * KIB);
+    origin.requests.length = 0;
+    await remote.seek(80 * KIB);
+    same(await remote.read(400 * KIB), 80 * KIB);
+    expect(origin.ranges).toEqual([`bytes=${80 * KIB}-${100 * KIB - 1}`]);
+    expect(origin.bytesRead).toBe(20 * KIB);
+  });
+
+  test('WINDOW: at most half the cache, and nothing where there is room for a few chunks only', async () => {
+    const { remote, origin } = remoteOf({ cacheSize: 400 * KIB });
+    for (let read = 0; read < 2048 * KIB; read += 64 * KIB) {
+      await remote.read(64 * KIB);
+      await settle();
+      expect((origin.requests[0]?.read as number) - remote.position).toBeLessThanOrEqual(200 * KIB);
+      expect(remote.stats().bytesCached).toBeLessThanOrEqual(400 * KIB);
+    }
+    expect(origin.bytesRead).toBeGreaterThan(2100 * KIB);
+    const { remote: small, origin: other } = remoteOf({ cacheSize: 100 * KIB });
+    for (let read = 0; read < 500 * KIB; read += 1000) same(await small.read(1000), read);
+    await settle();
+    expect([other.requests.length, (other.requests[0]?.read as number) - small.position < CHUNK]).toEqual([1, true]);
+  });
+
+  test('WINDOW: chunks of which the next one would pass the border are left', async () => {
+    const { remote, origin } = remoteOf({ readAhead: 256 * KIB }, { chunk: () => 100 * KIB });
+    for (let read = 0; read < 2048 * KIB; read += 40 * KIB) {
+      await remote.read(40 * KIB);
+      await settle();
+      expect((origin.requests[0]?.read as number) - remote.position).toBeLessThanOrEqual(256 * KIB);
+    }
+  });
+});
+
+describe('a reader that has stopped', () => {
+  test('WINDOW: its request is given up after idleTimeout, and a later read goes on where it was', async () => {
+    const { remote, origin, clock } = remoteOf({ idleTimeout: 3000, timeout: 1_000_000 });
+    same(await remote.read(10), 0);
+    await clock.advance(2999);
+    expect([origin.requests[0]?.state, clock.pending]).toEqual(['open', 1]);
+    await clock.advance(1);
+    expect([origin.requests[0]?.state, clock.pending]).toEqual(['cancelled', 0]);
+    await clock.advance(100_000);
+    const got = origin.requests[0]?.read as number;
+    same(await remote.read(1000 * KIB), 10);
+    expect(origin.requests.map(({ from }) => from)).toEqual([0, got]);
+    expect(remote.stats().retries).toBe(0);
+  });
+
+  test('WINDOW: each read starts that time anew', async () => {
+    const { remote, origin, clock } = remoteOf({ idleTimeout: 3000 });
+    for (let n = 0; n < 5; n++) {
+      await remote.read(60 * KIB);
+      await clock.advance(2900);
+    }
+    expect(origin.requests).toHaveLength(1);
+    expect(clock.pending).toBe(1);
+  });
+
+  test('WINDOW: the timer does not keep the process alive', async () => {
+    let unrefs = 0;
+    const timers = new Set<object>();
+    const clock = {
+      now: () => 0,
+      setTimeout: () => {
+        const timer = { unref: () => void unrefs++ };
+        timers.add(timer);
+        return timer;
+      },
+      clearTimeout: (timer: unknown) => void timers.delete(timer as object),
+    };
+    const { remote } = remoteOf({ clock });
+    await remote.read(10);
+    await settle();
+    expect([timers.size, unrefs]).toEqual([1, 1]);
+    remote.close();
+    expect(timers.size).toBe(0);
+  });
+
+  test('CLEAN: one that is dropped is collected, and its signal knows nothing of it any more', async () => {
+    const { signal } = new AbortController();
+    const drop = async (): Promise<WeakRef<RemoteByteStream>> => {
+      const origin = new MemoryOrigin(body, { ranges: false });
+      const remote = new RemoteByteStream('http://origin.test/', { fetcher: origin.fetcher, signal });
+      await remote.read(10);
+      return new WeakRef(remote);
+    };
+    const dropped = await drop();
+    await collectUntil(() => dropped.deref() === undefined, 'it is collected');
+    await collectUntil(() => getEventListeners(signal, 'abort').length === 0, 'its listener is gone');
+  });
+});
+
+describe('connections', () => {
+  test('WINDOW: a request that is paused makes room for others', async () => {
+    const { remote, origin, clock } = remoteOf({ maxConnections: 1, skipLimit: 0 });
+    const [first, far] = await Promise.all([remote.read(1000), remote.readAt(3_000_000, 10)]);
+    same(first, 0);
+    same(far, 3_000_000);
+    same(await remote.read(200 * KIB), 1000);
+    expect([origin.most, clock.now()]).toEqual([1, 0]);
+  });
+
+  test('WINDOW: never more than maxConnections at a time', async () => {
+    const { remote, origin } = remoteOf({ maxConnections: 3 }, { isLate: true });
+    const places = Array.from({ length: 40 }, (_, n) => n * 100 * KIB);
+    const parts = await Promise.all([
+      remote.read(300 * KIB),
+      ...places.map((at) => remote.readAt(at, 1000)),
+      remote.read(10),
+    ]);
+    for (const [index, at] of places.entries()) same(parts[index + 1] as Uint8Array, at);
+    expect(origin.most).toBe(3);
+  });
+});
