@@ -2,6 +2,7 @@ import type { RangeWaiter, WaiterHome } from './range-waiter.ts';
 import type { RemoteResource } from './remote-resource.ts';
 import type { SparseCache } from './sparse-cache.ts';
 import type { Transfer } from './transfer.ts';
+import { WaiterList } from './waiter-list.ts';
 
 /** Who sees to the connections. */
 export interface RunKeeper {
@@ -39,7 +40,7 @@ export class RangeRun implements WaiterHome {
   readonly #resource: RemoteResource;
   readonly #cache: SparseCache;
   readonly #keeper: RunKeeper;
-  readonly #waiters: Set<RangeWaiter> = new Set();
+  readonly #waiters: WaiterList = new WaiterList(this);
   #owner: RunOwner | undefined;
   #transfer: Transfer | undefined;
   #position: number;
@@ -112,13 +113,12 @@ export class RangeRun implements WaiterHome {
   /** The waiter gets its bytes from here. They must be still to come; what lies behind the end is cut off. */
   join(waiter: RangeWaiter): void {
     if (waiter.to > this.end) waiter.to = this.end;
-    waiter.home = this;
     this.#waiters.add(waiter);
     this.pull();
   }
 
   leave(waiter: RangeWaiter): void {
-    if (this.#waiters.delete(waiter) && this.#waiters.size === 0 && this.#owner === undefined) this.stop();
+    if (this.#waiters.remove(waiter) && this.#waiters.size === 0 && this.#owner === undefined) this.stop();
   }
 
   /** The owner wants nothing more of it. It goes on for those who wait. */
@@ -193,20 +193,7 @@ export class RangeRun implements WaiterHome {
     this.#step = chunk.length;
     const isKept = this.#cache.insert(at, chunk, this.#lastEnd() - next);
     this.#last = isKept || this.#owner === undefined ? undefined : { at, chunk };
-    for (const waiter of this.#waiters) {
-      if (waiter.from >= next) continue;
-      const from = waiter.from - at;
-      const to = Math.min(waiter.to, next) - at;
-      waiter.receive(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to));
-      // It may have left, if it had no place for the bytes.
-      if (waiter.home !== this) continue;
-      waiter.from = at + to;
-      if (waiter.from >= waiter.to) {
-        this.#waiters.delete(waiter);
-        waiter.home = undefined;
-        waiter.finish();
-      }
-    }
+    this.#waiters.deliver(at, chunk);
   }
 
   #ended(): void {
@@ -234,15 +221,8 @@ export class RangeRun implements WaiterHome {
   ): void {
     this.#isOver = true;
     this.#last = undefined;
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
     if (this.#owner !== undefined) tellOwner(this.#owner);
     this.#keeper.over(this, failure);
-    for (const waiter of waiters) {
-      // One that is told may make others leave.
-      if (waiter.home !== this) continue;
-      waiter.home = undefined;
-      tell(waiter);
-    }
+    this.#waiters.tellAll(tell);
   }
 }
