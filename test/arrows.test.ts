@@ -54,7 +54,8 @@ describe('the library keeps to the arrows', () => {
     expect(impurities(sources)).toEqual([]));
   test('no cycle of value imports', () => expect(cycles(sources)).toEqual([]));
   test('the entries only re-export', () => {
-    for (const entry of ['index.ts', 'node.ts', 'remote/index.ts', 'pool/index.ts']) expect(codeIn(sources.get(entry) ?? ''), entry).toBe('');
+    for (const entry of ['index.ts', 'node.ts', 'remote/index.ts', 'pool/index.ts'])
+      expect(codeIn(sources.get(entry) ?? ''), entry).toBe('');
   });
   test(`no file of more than ${MOST_LINES} lines`, () => expect(longFiles(sources, MOST_LINES)).toEqual([]));
 

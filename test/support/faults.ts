@@ -82,6 +82,13 @@ export function multipart(answer: Answer): Answer {
   return { ...answer, headers: { ...headers, 'content-type': 'multipart/byteranges; boundary=BORDER' }, body };
 }
 
+/** The same of the beginning of the body, with a `Content-Range` as if all of it were bytes of a range from 0. */
+export function labelledParts(answer: Answer): Answer {
+  const { headers, ...parts } = multipart({ ...answer, body: answer.body.subarray(0, 1000) });
+  const size = /\d+$/.exec(answer.headers['content-range'] ?? '')?.[0];
+  return { ...parts, headers: { ...headers, 'content-range': `bytes 0-${parts.body.length - 1}/${size}` } };
+}
+
 /** Other bytes and their validators, from now on. With `ignoreIfRange` as a 206, though the client asked for what was. */
 export function changed(other: Resource, request: Seen, ignoreIfRange: boolean): Answer {
   return ignoreIfRange
