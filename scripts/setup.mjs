@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Makes a clone ready: dependencies installed, the library built. Plain JavaScript without dependencies, because it
+ * Makes a clone ready: dependencies installed, the packages built. Plain JavaScript without dependencies, because it
  * runs before there are any.
  *
  *   node scripts/setup.mjs [--quiet]
@@ -25,9 +25,8 @@ import { npm } from './npm.mjs';
 const OLDEST_NODE = 20;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, '.cache');
-const library = join(root, 'packages', 'fanpipe');
-const dist = join(library, 'dist');
-const stampFile = join(cache, 'build-fanpipe.json');
+/** In the order in which they use each other. */
+const PACKAGES = ['fanpipe', 'server'];
 const quiet = process.argv.includes('--quiet');
 
 function say(text) {
@@ -90,13 +89,18 @@ function install(why) {
   if (left !== undefined) stop(`npm ci ran, but ${left}`);
 }
 
-/** A digest of everything that decides what a build gives: sources, compiler options, compiler version. */
-function sourceDigest() {
-  const source = join(library, 'src');
+const folderOf = (name) => join(root, 'packages', name);
+const distOf = (name) => join(folderOf(name), 'dist');
+const stampOf = (name) => join(cache, `build-${name}.json`);
+
+/** A digest of everything that decides what a build gives: sources, compiler options, compiler version, packages used. */
+function sourceDigest(name) {
+  const folder = folderOf(name);
+  const source = join(folder, 'src');
   const inputs = filesBelow(source)
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     .map((file) => join(source, file));
-  inputs.push(join(library, 'tsconfig.build.json'), join(library, 'package.json'), join(root, 'tsconfig.base.json'));
+  inputs.push(join(folder, 'tsconfig.build.json'), join(folder, 'package.json'), join(root, 'tsconfig.base.json'));
   inputs.push(join(root, 'node_modules', 'typescript', 'package.json'));
   const digest = createHash('sha256');
   for (const file of inputs) {
@@ -104,11 +108,14 @@ function sourceDigest() {
     digest.update(readFileSync(file));
     digest.update('\0');
   }
+  const before = PACKAGES[PACKAGES.indexOf(name) - 1];
+  if (before !== undefined) digest.update(sourceDigest(before));
   return digest.digest('hex');
 }
 
 /** A digest of what stands in dist: names, sizes and times, so that a build by hand is noticed. */
-function distDigest() {
+function distDigest(name) {
+  const dist = distOf(name);
   const digest = createHash('sha256');
   for (const file of filesBelow(dist)) {
     const { size, mtimeMs } = statSync(join(dist, file));
@@ -117,26 +124,28 @@ function distDigest() {
   return digest.digest('hex');
 }
 
-/** Why the library must be built, or undefined. */
-function whyBuild() {
-  if (!existsSync(join(dist, 'index.js'))) return 'the library is not built';
-  const stamp = readJson(stampFile);
-  if (stamp?.sources !== sourceDigest()) return 'sources have changed';
-  if (stamp.dist !== distDigest()) return 'dist has changed';
+/** Why a package must be built, or undefined. */
+function whyBuild(name) {
+  if (!existsSync(join(distOf(name), 'index.js'))) return 'it is not built';
+  const stamp = readJson(stampOf(name));
+  if (stamp?.sources !== sourceDigest(name)) return 'sources have changed';
+  if (stamp.dist !== distDigest(name)) return 'dist has changed';
   return undefined;
 }
 
-function build(why) {
-  say(`${why}: building packages/fanpipe …`);
-  const sources = sourceDigest();
+function build(name, why) {
+  say(`${why}: building packages/${name} …`);
+  const folder = folderOf(name);
+  const dist = distOf(name);
+  const sources = sourceDigest(name);
   // Beside dist and as deep as dist, since source maps hold relative paths.
-  for (const left of readdirSync(library).filter((name) => name.startsWith('.dist-'))) {
-    rmSync(join(library, left), { recursive: true, force: true });
+  for (const left of readdirSync(folder).filter((entry) => entry.startsWith('.dist-'))) {
+    rmSync(join(folder, left), { recursive: true, force: true });
   }
-  const fresh = join(library, `.dist-${process.pid}`);
+  const fresh = join(folder, `.dist-${process.pid}`);
   const typescript = join(root, 'node_modules', 'typescript');
   const compiler = join(typescript, readJson(join(typescript, 'package.json')).bin.tsc);
-  const args = [compiler, '-p', join(library, 'tsconfig.build.json'), '--outDir', fresh];
+  const args = [compiler, '-p', join(folder, 'tsconfig.build.json'), '--outDir', fresh];
   const done = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (done.status !== 0) {
     rmSync(fresh, { recursive: true, force: true });
@@ -150,18 +159,20 @@ function build(why) {
   const current = new Set(built);
   for (const file of filesBelow(dist)) if (!current.has(file)) rmSync(join(dist, file));
   rmSync(fresh, { recursive: true, force: true });
-  writeFileSync(stampFile, JSON.stringify({ sources, dist: distDigest() }));
+  writeFileSync(stampOf(name), JSON.stringify({ sources, dist: distDigest(name) }));
 }
 
 if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   stop(`fanpipe needs Node ${OLDEST_NODE} or newer, this is ${process.version}`);
 }
-if (whyInstall() !== undefined || whyBuild() !== undefined) {
+if (whyInstall() !== undefined || PACKAGES.some((name) => whyBuild(name) !== undefined)) {
   const work = () => {
     const needInstall = whyInstall();
     if (needInstall !== undefined) install(needInstall);
-    const needBuild = whyBuild();
-    if (needBuild !== undefined) build(needBuild);
+    for (const name of PACKAGES) {
+      const needBuild = whyBuild(name);
+      if (needBuild !== undefined) build(name, needBuild);
+    }
   };
   withFolderLock(join(cache, 'setup.lock'), work, (pid) => say(`waiting for another setup (process ${pid}) …`));
 }
