@@ -37,4 +37,12 @@ export {
   WriterEndedError,
   WriterFailedError,
 } from './errors.ts';
-export * from './monitor/index.ts';
+export {
+  type Clock,
+  type MinThroughputOptions,
+  type MonitorOptions,
+  type MonitorSource,
+  type StallEvent,
+  StalledReadMonitor,
+  systemClock,
+} from './monitor/index.ts';

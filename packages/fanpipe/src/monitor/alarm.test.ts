@@ -90,4 +90,59 @@ describe('Alarm', () => {
     for (const callback of kept) callback();
     expect(rings).toEqual([]);
   });
+
+  test('rings in so many milliseconds, and not at the time that was set before', async () => {
+    const clock = new FakeClock(100);
+    const { alarm, rings } = ringing(clock);
+    alarm.setIn(10);
+    await clock.advance(9);
+    alarm.setIn(10);
+    expect(clock.pending).toBe(1);
+    await clock.advance(5);
+    alarm.set(130);
+    expect(clock.pending).toBe(1);
+    await clock.advance(100);
+    expect([rings, clock.pending]).toEqual([[130], 0]);
+  });
+
+  test('rings once for a clock that calls back twice', () => {
+    let fire = (): void => {};
+    const { alarm, rings } = ringing({ now: () => 50, setTimeout: (callback) => (fire = callback), clearTimeout() {} });
+    alarm.set(10);
+    fire();
+    fire();
+    expect(rings).toEqual([50]);
+  });
+
+  test('may be set again while it rings', async () => {
+    const clock = new FakeClock();
+    const rings: number[] = [];
+    const alarm: Alarm = new Alarm(clock, () => {
+      if (rings.push(clock.now()) < 3) alarm.setIn(7);
+    });
+    alarm.setIn(7);
+    await clock.advance(100);
+    expect([rings, clock.pending]).toEqual([[7, 14, 21], 0]);
+  });
+
+  test('CLEAN: a quiet one tells each timer that it need not keep the process alive, if that wants to know', () => {
+    let quiet = 0;
+    let late = (): void => {};
+    const clockWith = (handle: unknown): Clock => ({
+      now: () => 0,
+      setTimeout: (callback) => {
+        late = callback;
+        return handle;
+      },
+      clearTimeout() {},
+    });
+    for (const handle of [{}, 5, null, undefined]) new Alarm(clockWith(handle), () => {}, 'quiet').set(10);
+    new Alarm(clockWith({ unref: () => quiet++ }), () => {}).set(10);
+    expect(quiet).toBe(0);
+    new Alarm(clockWith({ unref: () => quiet++ }), () => {}, 'quiet').set(10);
+    expect(quiet).toBe(1);
+    // It came too early, so the rest is waited for with another one.
+    late();
+    expect(quiet).toBe(2);
+  });
 });

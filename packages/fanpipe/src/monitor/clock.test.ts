@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { systemClock } from './clock.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import { checkClock, systemClock } from './clock.ts';
 
 function block(ms: number): void {
   const until = performance.now() + ms;
@@ -77,5 +78,28 @@ describe('systemClock', () => {
     });
     await later(5);
     expect(calls).toBe(0);
+  });
+});
+
+describe('checkClock', () => {
+  const clock = { now: () => 0, setTimeout: () => 0, clearTimeout: () => {} };
+
+  test('takes what has the three methods, its own or inherited', () => {
+    for (const good of [clock, systemClock, Object.create(clock), Object.assign(() => {}, clock)]) checkClock(good);
+  });
+
+  test.each([
+    undefined,
+    null,
+    0,
+    'clock',
+    {},
+    Date,
+    { ...clock, now: 0 },
+    { ...clock, setTimeout: undefined },
+    { ...clock, clearTimeout: null },
+  ])('refuses anything else: case %#', (bad) => {
+    expect(() => checkClock(bad)).toThrow(InvalidArgumentError);
+    expect(() => checkClock(bad)).toThrow(expect.objectContaining({ argument: 'clock', value: bad }));
   });
 });

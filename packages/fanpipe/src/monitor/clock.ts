@@ -6,6 +6,8 @@
  * @module
  */
 
+import { InvalidArgumentError } from '../errors.ts';
+
 /** What a monitor needs to know of time. `now` and the timers must tell the same time. */
 export interface Clock {
   /** Milliseconds from some fixed moment. It must never run backwards; fractions are welcome. */
@@ -17,6 +19,15 @@ export interface Clock {
   setTimeout(callback: () => void, ms: number): unknown;
   /** Takes back a timer whose callback has not run yet; otherwise does nothing. */
   clearTimeout(handle: unknown): void;
+}
+
+const METHODS = ['now', 'setTimeout', 'clearTimeout'] as const;
+
+/** Refuses what is no clock. */
+export function checkClock(clock: unknown): void {
+  const given = clock as Partial<Clock> | null | undefined;
+  if (METHODS.every((method) => typeof given?.[method] === 'function')) return;
+  throw new InvalidArgumentError('clock', clock, 'an object with now(), setTimeout() and clearTimeout()');
 }
 
 class SystemTimer {

@@ -5,7 +5,7 @@
  */
 
 import { InvalidArgumentError } from '../errors.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, checkClock, systemClock } from './clock.ts';
 
 /** Options of a monitor. */
 export interface MonitorOptions {
@@ -46,11 +46,7 @@ export function positive(argument: string, value: number): number {
 /** Checks the options of a monitor, and fills in what is missing. */
 export function monitorOptions(options: MonitorOptions): { clock: Clock; signal: AbortSignal | undefined } {
   const { clock = systemClock, signal } = options;
-  for (const method of ['now', 'setTimeout', 'clearTimeout'] as const) {
-    if (typeof clock?.[method] !== 'function') {
-      throw new InvalidArgumentError('clock', clock, 'an object with now(), setTimeout() and clearTimeout()');
-    }
-  }
+  checkClock(clock);
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new InvalidArgumentError('signal', signal, 'an AbortSignal');
   }

@@ -9,7 +9,7 @@ import type { OnMissed } from '../core/cursor.ts';
 import type { OverflowPolicy } from '../core/policies.ts';
 import type { Chunk } from '../core/to-bytes.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import { type Clock, systemClock } from '../monitor/index.ts';
+import { type Clock, checkClock, systemClock } from '../monitor/index.ts';
 
 /** What an entry can be filled from. A Node Readable is an async iterable. */
 export type PoolSource = AsyncIterable<Chunk> | Iterable<Chunk> | ReadableStream<Chunk> | Response;
@@ -105,11 +105,7 @@ export function resolvePoolOptions(options: StreamPoolOptions): ResolvedPoolOpti
   checkAmount('budget', budget);
   if (ttl !== undefined) checkDelay('ttl', ttl);
   checkLastLeave(onLastLeave);
-  for (const method of ['now', 'setTimeout', 'clearTimeout'] as const) {
-    if (typeof clock?.[method] !== 'function') {
-      throw new InvalidArgumentError('clock', clock, 'an object with now(), setTimeout() and clearTimeout()');
-    }
-  }
+  checkClock(clock);
   return { budget, ttl, onLastLeave, clock };
 }
 

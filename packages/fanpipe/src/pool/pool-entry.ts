@@ -1,6 +1,6 @@
 import { channelOf } from '../core/base-writer.ts';
 import { ByteStream } from '../core/byte-stream.ts';
-import type { Clock } from '../monitor/index.ts';
+import { Alarm, type Clock } from '../monitor/index.ts';
 import { EntryWriter } from './entry-writer.ts';
 import { PoolAbandonedError, PoolBudgetError } from './errors.ts';
 import { openRange } from './open-range.ts';
@@ -8,7 +8,6 @@ import type { LastLeave, PoolOpener, ResolvedOpenOptions } from './options.ts';
 import type { Held, PoolLedger } from './pool-ledger.ts';
 import { feed } from './pool-source.ts';
 import type { PoolEntryState } from './pool-stats.ts';
-import { QuietTimer } from './quiet-timer.ts';
 
 /** What an entry needs of its pool. */
 export interface Home<K> {
@@ -51,8 +50,8 @@ export class PoolEntry<K> implements Held {
   readonly #writer: EntryWriter;
   readonly #onLastLeave: LastLeave;
   readonly #abort: AbortController = new AbortController();
-  readonly #stopTimer: QuietTimer;
-  readonly #expiryTimer: QuietTimer;
+  readonly #stopTimer: Alarm;
+  readonly #expiryTimer: Alarm;
   #expiresAt = Number.POSITIVE_INFINITY;
   #isListed = true;
   /** The pool ended it: neither its source nor a limit did. */
@@ -63,8 +62,8 @@ export class PoolEntry<K> implements Held {
     this.key = key;
     this.#home = home;
     this.#onLastLeave = onLastLeave;
-    this.#stopTimer = new QuietTimer(home.clock, this.#stopIfLeft);
-    this.#expiryTimer = new QuietTimer(home.clock, () => this.#expire());
+    this.#stopTimer = new Alarm(home.clock, this.#stopIfLeft, 'quiet');
+    this.#expiryTimer = new Alarm(home.clock, () => this.#expire(), 'quiet');
     const writer = new EntryWriter((size) => {
       const bytes = writer.bytesWritten + size;
       if (bytes > maxBytes) throw new PoolBudgetError('maxBytes', bytes, maxBytes);
@@ -120,7 +119,7 @@ export class PoolEntry<K> implements Held {
     if (this.state === 'complete') {
       if (ttl !== undefined && this.#isListed) {
         this.#expiresAt = clock.now() + ttl;
-        this.#expiryTimer.set(ttl);
+        this.#expiryTimer.set(this.#expiresAt);
       }
       if (this.readers === 0) this.#settle();
       return;
@@ -175,7 +174,8 @@ export class PoolEntry<K> implements Held {
 
   #lastLeft(): void {
     if (this.#stopsAtOnce) queueMicrotask(this.#stopIfLeft);
-    else if (this.#onLastLeave !== 'keep') this.#stopTimer.set((this.#onLastLeave as { stopAfter: number }).stopAfter);
+    else if (this.#onLastLeave !== 'keep')
+      this.#stopTimer.setIn((this.#onLastLeave as { stopAfter: number }).stopAfter);
   }
 
   /** Nobody can come back to an entry that is forgotten. */

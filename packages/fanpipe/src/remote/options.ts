@@ -6,7 +6,7 @@
 
 import { checkAmount, checkCallback, checkOptions, checkSignal } from '../core/check.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import { type Clock, systemClock } from '../monitor/index.ts';
+import { type Clock, checkClock, systemClock } from '../monitor/index.ts';
 
 /** What fetches. It must do as `fetch` does; it is called with `redirect: 'manual'` and a signal of its own. */
 export type Fetcher = (url: string, init: RequestInit) => Promise<Response>;
@@ -261,13 +261,4 @@ function checkCount(argument: string, value: unknown): void {
 function checkTime(argument: string, value: unknown): void {
   if (typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER) return;
   throw new InvalidArgumentError(argument, value, 'a finite number of milliseconds from 0');
-}
-
-function checkClock(clock: unknown): void {
-  const given = clock as Partial<Clock> | null;
-  for (const method of ['now', 'setTimeout', 'clearTimeout'] as const) {
-    if (typeof given?.[method] !== 'function') {
-      throw new InvalidArgumentError('clock', clock, 'an object with now(), setTimeout() and clearTimeout()');
-    }
-  }
 }

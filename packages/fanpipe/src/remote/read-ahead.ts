@@ -1,6 +1,6 @@
+import { Alarm } from '../monitor/index.ts';
 import { EndWaiter } from './end-waiter.ts';
 import { NotSeekableError } from './errors.ts';
-import { IdleTimer } from './idle-timer.ts';
 import type { RangeRun, RunOwner } from './range-run.ts';
 import type { RangeScheduler } from './range-scheduler.ts';
 import type { RangeWaiter } from './range-waiter.ts';
@@ -28,7 +28,8 @@ export class ReadAhead implements RunOwner {
   readonly #resource: RemoteResource;
   readonly #cache: SparseCache;
   readonly #scheduler: RangeScheduler;
-  readonly #idle: IdleTimer;
+  readonly #idle: Alarm;
+  readonly #idleTimeout: number;
   readonly #largest: number;
   #window: number;
   /** The reader's place: offset after what it took last. */
@@ -50,7 +51,8 @@ export class ReadAhead implements RunOwner {
     this.#scheduler = scheduler;
     this.#largest = cacheSize < FEWEST_CHUNKS * EXTENT_SIZE ? 0 : readAhead;
     this.#window = Math.min(FIRST_WINDOW, this.#largest);
-    this.#idle = new IdleTimer(clock, idleTimeout, () => this.#run?.stop());
+    this.#idle = new Alarm(clock, () => this.#run?.stop(), 'quiet');
+    this.#idleTimeout = idleTimeout;
   }
 
   /** Offset of the next byte of the request that is under way, if one is. */
@@ -157,7 +159,8 @@ export class ReadAhead implements RunOwner {
   }
 
   paused(): void {
-    if (this.#resource.rangeSupport === 'ranges' && this.#resource.options.seekable) this.#idle.set();
+    if (this.#resource.rangeSupport === 'ranges' && this.#resource.options.seekable)
+      this.#idle.setIn(this.#idleTimeout);
   }
 
   resumed(): void {
