@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Packs the library as npm would publish it and checks that tarball: what it holds, publint, "are the types wrong", and
+ * Packs both packages as npm would publish them and checks the tarballs: what it holds, publint, "are the types wrong", and
  * that it works in a project of its own, where nothing of this repository can help it: every entry can be imported, its
  * declarations compile without this repository's options, and a bundle of one part of it has nothing of the others.
  *
@@ -14,7 +14,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const library = join(root, 'packages', 'fanpipe');
 const modules = join(root, 'node_modules');
 // Outside the repository, so that no module is found further up.
 const work = mkdtempSync(join(tmpdir(), 'fanpipe-exports-'));
@@ -41,89 +40,112 @@ function bin(name, command) {
   return join(folder, typeof entry === 'string' ? entry : entry[command]);
 }
 
-const packed = run('npm pack', 'npm', ['pack', '--json', '--pack-destination', work, library]);
-if (packed.problem !== undefined) {
-  report('npm pack', packed.problem);
-  process.exit(1);
-}
-const [{ filename, files }] = JSON.parse(packed.stdout);
-const tarball = join(work, filename);
-const manifest = readJson(join(library, 'package.json'));
-const entries = Object.keys(manifest.exports).filter((entry) => !entry.endsWith('.json'));
-
-const paths = files.map((file) => file.path);
-const allowed = /^(package\.json|README\.md|LICENSE|dist\/(?!.*\.test\.).*\.(js|d\.ts|js\.map|d\.ts\.map))$/;
-const needed = ['README.md', 'LICENSE'];
-for (const target of Object.values(manifest.exports)) {
-  for (const file of typeof target === 'string' ? [target] : Object.values(target)) needed.push(file.slice(2));
-}
-const strays = paths.filter((path) => !allowed.test(path)).map((path) => `does not belong there: ${path}`);
-const missing = needed.filter((path) => !paths.includes(path)).map((path) => `is missing: ${path}`);
-report(`${paths.length} files in the tarball`, [...strays, ...missing].join('\n') || undefined);
-
-const dependencies = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
-report('no dependencies', dependencies.length > 0 ? dependencies.join(', ') : undefined);
-
-report('publint', run('publint', process.execPath, [bin('publint', 'publint'), 'run', tarball, '--strict']).problem);
-const attw = [
-  bin('@arethetypeswrong/cli', 'attw'),
-  tarball,
-  '--profile',
-  'esm-only',
-  '--format',
-  'ascii',
-  '--no-emoji',
+/** The packages, in the order in which they use each other; what each may depend on, and which entries need Node. */
+const PACKAGES = [
+  { folder: 'fanpipe', dependencies: [], nodeEntries: ['./node'] },
+  { folder: 'server', dependencies: ['fanpipe', 'lmdb'], nodeEntries: ['./node', './lmdb'] },
 ];
-report('are the types wrong', run('attw', process.execPath, attw).problem);
+const CLOSED_EXTENSIONS = '(js|d\\.ts|js\\.map|d\\.ts\\.map)';
+const allowed = new RegExp(`^(package\\.json|README\\.md|LICENSE|dist/(?!.*\\.test\\.).*\\.${CLOSED_EXTENSIONS})$`);
 
-// A project that has nothing but the packed library and, for its `./node`, Node's types.
+// A project that has nothing but the packed packages, what they depend on and, for entries that need Node, its types.
 const project = join(work, 'project');
-mkdirSync(join(project, 'node_modules', '@types'), { recursive: true });
-const unpacked = run('tar', 'tar', ['-xzf', tarball]);
-if (unpacked.problem !== undefined) {
-  report('unpack', unpacked.problem);
-  process.exit(1);
-}
-renameSync(join(work, 'package'), join(project, 'node_modules', 'fanpipe'));
-for (const types of ['@types/node', 'undici-types']) {
-  symlinkSync(join(modules, types), join(project, 'node_modules', types), 'junction');
+const projectModules = join(project, 'node_modules');
+mkdirSync(join(projectModules, '@types'), { recursive: true });
+for (const borrowed of ['@types/node', 'undici-types', 'lmdb']) {
+  symlinkSync(join(modules, borrowed), join(projectModules, borrowed), 'junction');
 }
 writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }));
 
-for (const entry of entries) {
-  const specifier = manifest.name + entry.slice(1);
-  const script = `const names = Object.keys(await import(${JSON.stringify(specifier)}));
-if (names.length === 0) throw new Error('exports nothing');
-console.log(names.length);`;
-  const { problem, stdout } = run('node', process.execPath, ['--input-type=module', '--eval', script], project);
-  report(`import ${specifier}${stdout === undefined ? '' : ` (${stdout.trim()} names)`}`, problem);
+/** Packs a package, checks the tarball and unpacks it into the project. Returns its manifest. */
+function pack({ folder, dependencies }) {
+  const source = join(root, 'packages', folder);
+  const manifest = readJson(join(source, 'package.json'));
+  const packed = run('npm pack', 'npm', ['pack', '--json', '--pack-destination', work, source]);
+  if (packed.problem !== undefined) {
+    report(`npm pack ${manifest.name}`, packed.problem);
+    process.exit(1);
+  }
+  const [{ filename, files }] = JSON.parse(packed.stdout);
+  const tarball = join(work, filename);
+
+  const paths = files.map((file) => file.path);
+  const needed = ['README.md', 'LICENSE'];
+  for (const target of Object.values(manifest.exports)) {
+    for (const file of typeof target === 'string' ? [target] : Object.values(target)) needed.push(file.slice(2));
+  }
+  const strays = paths.filter((path) => !allowed.test(path)).map((path) => `does not belong there: ${path}`);
+  const missing = needed.filter((path) => !paths.includes(path)).map((path) => `is missing: ${path}`);
+  report(`${manifest.name}: ${paths.length} files in the tarball`, [...strays, ...missing].join('\n') || undefined);
+
+  const found = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+  const unexpected = found.filter((name) => !dependencies.includes(name));
+  // What depends on the other package of this repository must ask for the version that stands here.
+  const stale = PACKAGES.map((other) => readJson(join(root, 'packages', other.folder, 'package.json'))).filter(
+    ({ name, version }) => (manifest.dependencies?.[name] ?? version) !== version,
+  );
+  report(
+    `${manifest.name}: ${dependencies.length === 0 ? 'no dependencies' : `depends on ${dependencies.join(', ')} alone`}`,
+    [...unexpected, ...stale.map(({ name, version }) => `${name} is ${version} here`)].join('\n') || undefined,
+  );
+
+  const publint = [bin('publint', 'publint'), 'run', tarball, '--strict'];
+  report(`${manifest.name}: publint`, run('publint', process.execPath, publint).problem);
+  const attw = [
+    bin('@arethetypeswrong/cli', 'attw'),
+    tarball,
+    '--profile',
+    'esm-only',
+    '--format',
+    'ascii',
+    '--no-emoji',
+  ];
+  report(`${manifest.name}: are the types wrong`, run('attw', process.execPath, attw).problem);
+
+  const unpacked = run('tar', 'tar', ['-xzf', tarball]);
+  if (unpacked.problem !== undefined) {
+    report(`unpack ${manifest.name}`, unpacked.problem);
+    process.exit(1);
+  }
+  const place = join(projectModules, manifest.name);
+  mkdirSync(dirname(place), { recursive: true });
+  renameSync(join(work, 'package'), place);
+  return manifest;
 }
 
-const compiler = bin('typescript', 'tsc');
-for (const entry of entries) {
-  const specifier = manifest.name + entry.slice(1);
-  const file = join(project, `uses${entry.slice(1).replace('/', '-')}.ts`);
-  writeFileSync(
-    file,
-    `import * as library from '${specifier}';\nexport const names: string[] = Object.keys(library);\n`,
-  );
-  for (const [module, moduleResolution] of [
-    ['nodenext', 'nodenext'],
-    ['esnext', 'bundler'],
-  ]) {
-    const args = ['--noEmit', '--strict', '--target', 'es2022', '--module', module];
-    args.push(
-      '--moduleResolution',
-      moduleResolution,
-      '--lib',
-      'es2022,esnext.disposable,dom,dom.iterable,dom.asynciterable',
+/** Every entry can be imported, and its declarations compile without this repository's options. */
+function use(manifest, nodeEntries) {
+  const compiler = bin('typescript', 'tsc');
+  for (const entry of Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'))) {
+    const specifier = manifest.name + entry.slice(1);
+    const script = `const names = Object.keys(await import(${JSON.stringify(specifier)}));
+if (names.length === 0) throw new Error('exports nothing');
+console.log(names.length);`;
+    const { problem, stdout } = run('node', process.execPath, ['--input-type=module', '--eval', script], project);
+    report(`import ${specifier}${stdout === undefined ? '' : ` (${stdout.trim()} names)`}`, problem);
+
+    const file = join(project, `uses-${specifier.replace(/[@/]/g, '-')}.ts`);
+    writeFileSync(
+      file,
+      `import * as library from '${specifier}';\nexport const names: string[] = Object.keys(library);\n`,
     );
-    // Without skipLibCheck the declarations themselves are checked. The main entry must not need Node's types.
-    args.push('--types', entry === './node' ? 'node' : '', '--skipLibCheck', 'false', file);
-    const { problem } = run('tsc', process.execPath, [compiler, '--ignoreConfig', ...args], project);
-    report(`types of ${specifier} (${moduleResolution})`, problem);
+    for (const [module, moduleResolution] of [
+      ['nodenext', 'nodenext'],
+      ['esnext', 'bundler'],
+    ]) {
+      const args = ['--noEmit', '--strict', '--target', 'es2022', '--module', module];
+      args.push('--moduleResolution', moduleResolution);
+      args.push('--lib', 'es2022,esnext.disposable,dom,dom.iterable,dom.asynciterable');
+      // Without skipLibCheck the declarations themselves are checked. Main entries must not need Node's types.
+      args.push('--types', nodeEntries.includes(entry) ? 'node' : '', '--skipLibCheck', 'false', file);
+      const compiled = run('tsc', process.execPath, [compiler, '--ignoreConfig', ...args], project);
+      report(`types of ${specifier} (${moduleResolution})`, compiled.problem);
+    }
   }
 }
+
+for (const each of PACKAGES) use(pack(each), each.nodeEntries);
+
 // The bundler comes with tsx. A bundle of one part must have that, and no class of another.
 const { buildSync } = createRequire(createRequire(join(root, 'package.json')).resolve('tsx/package.json'))('esbuild');
 const PARTS = {

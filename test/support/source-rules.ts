@@ -54,7 +54,7 @@ export function importsOf(file: string, source: string): ImportOf[] {
   return found;
 }
 
-function allImports(sources: Sources): ImportOf[] {
+export function allImports(sources: Sources): ImportOf[] {
   return [...sources].flatMap(([file, source]) => importsOf(file, source));
 }
 
