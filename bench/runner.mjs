@@ -14,6 +14,12 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The value below which the share `q` of them lies. */
+export function quantile(values, q) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+}
+
 function runChild(task, { execPath, ours, nodeFlags }) {
   const flags = ['--expose-gc', '--no-warnings', ...nodeFlags];
   if (task.peer.startsWith('iter.')) flags.push('--experimental-stream-iter');
