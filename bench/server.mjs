@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { installPeers } from '../scripts/install-peers.mjs';
 import { machine } from './machine.mjs';
 import { median } from './runner.mjs';
 import { goalRows } from './server/goals.mjs';
@@ -40,6 +41,7 @@ if (flags.help) {
   process.exit(0);
 }
 
+installPeers();
 const named = (list, name) => list === undefined || list.split(',').includes(name);
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3));
 const runs = planOf(Boolean(flags.quick))

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { npm } from './npm.mjs';
+import { installPeers } from './install-peers.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
@@ -32,13 +32,7 @@ function findNode26() {
   return existsSync(cached) && majorOf(cached) === 26 ? cached : undefined;
 }
 
-if (!existsSync(join(root, 'bench/node_modules'))) {
-  const problem = npm(['ci', '--no-audit', '--no-fund', '--workspaces=false'], join(root, 'bench'));
-  if (problem !== undefined) {
-    process.stderr.write(`The peers could not be installed: ${problem}\n`);
-    process.exit(1);
-  }
-}
+installPeers();
 
 const quick = args.includes('--quick');
 // Filters, help and JSON are for one Node at a time.
