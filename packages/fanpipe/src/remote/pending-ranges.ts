@@ -4,15 +4,16 @@ import type { RangeWaiter, WaiterHome } from './range-waiter.ts';
 export interface RangeGroup {
   readonly from: number;
   readonly to: number;
-  readonly waiters: ReadonlySet<RangeWaiter>;
+  /** With their ages. */
+  readonly waiters: ReadonlyMap<RangeWaiter, number>;
 }
 
 interface Group extends RangeGroup {
   from: number;
   to: number;
-  readonly waiters: Set<RangeWaiter>;
-  /** Smaller: waits for longer. */
-  readonly age: number;
+  readonly waiters: Map<RangeWaiter, number>;
+  /** Of the oldest waiter. Smaller: waits for longer. */
+  age: number;
   /** Someone has left: what is left may be less, or lie too far apart. */
   isTorn: boolean;
 }
@@ -26,7 +27,7 @@ export class PendingRanges implements WaiterHome {
   /** By offset; more than the merge gap lies between two of them. */
   readonly #groups: Group[] = [];
   /** Oldest first. */
-  readonly #order: Set<Group> = new Set();
+  #order: Set<Group> = new Set();
   #ages = 0;
 
   constructor(mergeGap: number) {
@@ -40,29 +41,7 @@ export class PendingRanges implements WaiterHome {
 
   add(waiter: RangeWaiter): void {
     waiter.home = this;
-    const { from, to } = waiter;
-    const low = this.#firstEndingFrom(from - this.#mergeGap);
-    let high = low;
-    while (high < this.#groups.length && (this.#groups[high] as Group).from <= to + this.#mergeGap) high++;
-    if (low === high) {
-      const group: Group = { from, to, waiters: new Set([waiter]), age: ++this.#ages, isTorn: false };
-      this.#groups.splice(low, 0, group);
-      this.#order.add(group);
-      return;
-    }
-    const near = this.#groups.slice(low, high);
-    const group = near.reduce((oldest, other) => (other.age < oldest.age ? other : oldest));
-    group.from = Math.min(from, (near[0] as Group).from);
-    group.to = Math.max(to, (near.at(-1) as Group).to);
-    group.waiters.add(waiter);
-    if (near.length === 1) return;
-    for (const other of near) {
-      if (other === group) continue;
-      for (const moved of other.waiters) group.waiters.add(moved);
-      group.isTorn ||= other.isTorn;
-      this.#order.delete(other);
-    }
-    this.#groups.splice(low, near.length, group);
+    this.#put(waiter, ++this.#ages);
   }
 
   /** Takes out the group that waits for the longest time. */
@@ -73,7 +52,8 @@ export class PendingRanges implements WaiterHome {
       this.#remove(group);
       if (!group.isTorn) return group;
       // Only now: of a thousand that leave one after the other, each would else make the group anew.
-      for (const waiter of group.waiters) this.add(waiter);
+      for (const [waiter, age] of group.waiters) this.#put(waiter, age);
+      this.#order = new Set([...this.#order].sort((one, other) => one.age - other.age));
     }
   }
 
@@ -86,10 +66,37 @@ export class PendingRanges implements WaiterHome {
 
   /** Takes out everyone. */
   clear(): RangeWaiter[] {
-    const waiters = this.#groups.flatMap((group) => [...group.waiters]);
+    const waiters = this.#groups.flatMap((group) => [...group.waiters.keys()]);
     this.#groups.length = 0;
     this.#order.clear();
     return waiters;
+  }
+
+  #put(waiter: RangeWaiter, age: number): void {
+    const { from, to } = waiter;
+    const low = this.#firstEndingFrom(from - this.#mergeGap);
+    let high = low;
+    while (high < this.#groups.length && (this.#groups[high] as Group).from <= to + this.#mergeGap) high++;
+    if (low === high) {
+      const group: Group = { from, to, waiters: new Map([[waiter, age]]), age, isTorn: false };
+      this.#groups.splice(low, 0, group);
+      this.#order.add(group);
+      return;
+    }
+    const near = this.#groups.slice(low, high);
+    const group = near.reduce((oldest, other) => (other.age < oldest.age ? other : oldest));
+    group.from = Math.min(from, (near[0] as Group).from);
+    group.to = Math.max(to, (near.at(-1) as Group).to);
+    group.age = Math.min(group.age, age);
+    group.waiters.set(waiter, age);
+    if (near.length === 1) return;
+    for (const other of near) {
+      if (other === group) continue;
+      for (const [moved, since] of other.waiters) group.waiters.set(moved, since);
+      group.isTorn ||= other.isTorn;
+      this.#order.delete(other);
+    }
+    this.#groups.splice(low, near.length, group);
   }
 
   #remove(group: Group): void {

@@ -91,8 +91,8 @@ export class RangeRun implements WaiterHome {
     if (this.end < Number.POSITIVE_INFINITY) return at < this.end;
     const { rangeSupport, options } = this.#resource;
     // A server without ranges would begin anew, and send all that lies before.
-    if (rangeSupport === 'none') return at - this.#position <= options.skipLimit;
-    return at <= Math.max(this.limit, this.#position) + options.mergeGap;
+    const near = rangeSupport === 'none' ? options.skipLimit : options.mergeGap;
+    return at <= Math.max(this.limit, this.#position) + near;
   }
 
   /** Makes the request. */

@@ -144,6 +144,20 @@ describe('readAt', () => {
     expect(origin.ranges.slice(1)).toEqual(['bytes=500000-500099', 'bytes=540000-540099']);
   });
 
+  test('SEEK: who waits longest comes first, also when another one leaves', async () => {
+    const { remote, origin } = remoteOf({ maxConnections: 1 }, { isLate: true });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const reads = [remote.readAt(0, 1000), remote.readAt(500_000, 100), remote.readAt(540_000, 100)];
+    const gone = remote.readAt(500_000, 45_000, { signal });
+    reads.push(remote.readAt(900_000, 100));
+    await Promise.resolve();
+    controller.abort();
+    await expect(gone).rejects.toBe(signal.reason);
+    await Promise.all(reads);
+    expect(origin.requests.map(({ from }) => from)).toEqual([0, 500_000, 540_000, 900_000]);
+  });
+
   test('EXACT: one that fails fails alone, and leaves nothing under way', async () => {
     const { remote, origin } = remoteOf({ mergeGap: 0, retry: false }, { isLate: true });
     origin.before = (_, { from }) => (from === 500_000 ? new Response(null, { status: 404 }) : undefined);

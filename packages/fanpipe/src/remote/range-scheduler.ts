@@ -116,7 +116,7 @@ export class RangeScheduler implements RunKeeper {
     const group = this.#pending.take();
     if (group === undefined) return undefined;
     const own = new RangeRun(this.#resource, this.#cache, this, group.from, group.to);
-    for (const waiter of group.waiters) own.join(waiter);
+    for (const waiter of group.waiters.keys()) own.join(waiter);
     return own;
   }
 

@@ -111,6 +111,21 @@ describe('the window', () => {
     expect([other.requests.length, (other.requests[0]?.read as number) - small.position < CHUNK]).toEqual([1, true]);
   });
 
+  test('WINDOW: who reads what is cached, far ahead of the request, does not have it fetch all that lies between', async () => {
+    const { remote, origin } = remoteOf({ skipLimit: 500 * KIB });
+    await remote.read(10);
+    await remote.readAt(3000 * KIB, 100 * KIB);
+    origin.requests.length = 1;
+    await remote.seek(3000 * KIB);
+    for (let n = 0; n < 100; n++) same(await remote.read(KIB), (3000 + n) * KIB);
+    await settle();
+    expect([origin.requests.length, origin.bytesRead]).toEqual([1, 64 * KIB]);
+    // Where it is, it goes on.
+    await remote.seek(0);
+    same(await remote.read(200 * KIB), 0);
+    expect(origin.requests).toHaveLength(1);
+  });
+
   test('WINDOW: chunks of which the next one would pass the border are left', async () => {
     const { remote, origin } = remoteOf({ readAhead: 256 * KIB }, { chunk: () => 100 * KIB });
     for (let read = 0; read < 2048 * KIB; read += 40 * KIB) {

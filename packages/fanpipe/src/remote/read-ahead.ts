@@ -86,7 +86,8 @@ export class ReadAhead implements RunOwner {
     const run = this.#run;
     if (run === undefined) {
       this.#goOn();
-    } else if (run.end === Number.POSITIVE_INFINITY) {
+    } else if (run.end === Number.POSITIVE_INFINITY && to - run.position <= this.#resource.options.skipLimit) {
+      // Not for a reader further ahead, who has that from the cache: all that lies between would be fetched.
       run.limit = to + this.#window;
       run.pull();
     }
@@ -207,7 +208,8 @@ export class ReadAhead implements RunOwner {
   }
 
   /**
-   * Takes the place of the last request with one from `from`, which reads up to `limit` by itself. It ends at `need` or behind it,
+   * Takes the place of the last request with one from `from`, which reads up to `limit` by itself (as
+   * far from its beginning, if that is another). It ends at `need` or behind it,
    * where it has an end.
    */
   #open(from: number, limit: number, need: number = from): RangeRun {
@@ -217,13 +219,14 @@ export class ReadAhead implements RunOwner {
     this.#isSpent = true;
     const { options, rangeSupport, size = Number.POSITIVE_INFINITY } = this.#resource;
     let end = Number.POSITIVE_INFINITY;
-    if (rangeSupport === 'ranges') {
+    // Without seeking there is one request only, though it may have gone on with a range where it broke.
+    if (rangeSupport === 'ranges' && options.seekable) {
       const goal = Math.min(size, Math.max(limit, from + 1, need < Number.POSITIVE_INFINITY ? need : 0));
       const gap = this.#cache.gapEnd(from, goal);
       if (gap < goal || this.#window < this.#largest) end = gap;
     }
     const begin = options.seekable ? from : 0;
-    this.#run = this.#scheduler.open(begin, end, end < Number.POSITIVE_INFINITY ? end : limit, this);
+    this.#run = this.#scheduler.open(begin, end, end < Number.POSITIVE_INFINITY ? end : begin + limit - from, this);
     return this.#run;
   }
 

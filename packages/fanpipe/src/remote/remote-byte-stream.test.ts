@@ -294,6 +294,48 @@ describe('seekable: false', () => {
     expect(origin.ranges).toEqual([null]);
   });
 
+  test('EXACT: is read to the end also after a request that went on with a range and failed then', async () => {
+    const retry = { attempts: 2, baseDelay: 0 };
+    const atOnce = {
+      now: () => 0,
+      setTimeout: (ring: () => void, ms: number) => ms || setImmediate(ring),
+      clearTimeout() {},
+    };
+    const { remote, origin } = remoteOf({ seekable: false, retry, clock: atOnce });
+    const cut = (from: number, to: number): ReadableStream<Uint8Array> => {
+      const parts = [body.slice(from, to)];
+      return new ReadableStream(
+        { pull: (into) => (parts.length > 0 ? into.enqueue(parts.pop() as Uint8Array) : into.error(new Error('cut'))) },
+        { highWaterMark: 0 },
+      );
+    };
+    const etag = '"v1"';
+    const whole = { etag, 'content-length': String(body.length) };
+    const part = { etag, 'content-range': `bytes 1000-${body.length - 1}/${body.length}` };
+    const answers = [
+      () => new Response(cut(0, 1000), { headers: whole }),
+      () => new Response(cut(1000, 2000), { status: 206, headers: part }),
+      () => new Response(null, { status: 503 }),
+    ];
+    origin.before = () => answers.shift()?.();
+    await expect(remote.read(3000)).rejects.toMatchObject({ code: 'ERR_FANPIPE_RETRIES_EXHAUSTED' });
+    same(await rest(remote), body);
+    expect(origin.ranges).toEqual([null, 'bytes=1000-', 'bytes=2000-', null]);
+  });
+
+  test('WINDOW: a readAt far ahead that is given up leaves no more to fetch than any other', async () => {
+    const { remote, origin } = remoteOf({ seekable: false }, { isLate: true });
+    const controller = new AbortController();
+    const read = remote.readAt(300 * KIB, 10, { signal: controller.signal });
+    await settle();
+    controller.abort();
+    await expect(read).rejects.toBe(controller.signal.reason);
+    for (let turn = 0; turn < 50; turn++) await settle();
+    expect(origin.bytesRead).toBe(64 * KIB);
+    same(await remote.read(100 * KIB), slice(0, 100 * KIB));
+    expect(origin.requests).toHaveLength(1);
+  });
+
   test('WINDOW: its request is kept open however long the reader pauses', async () => {
     const { remote, origin, clock } = remoteOf({ seekable: false, idleTimeout: 100 });
     await remote.read(10);
@@ -325,6 +367,25 @@ describe('a server without ranges', () => {
     expect(origin.requests[0]?.state).toBe('open');
     // From the start again, where that is near enough.
     same(await remote.readAt(10, 100), slice(10, 100));
+  });
+});
+
+describe('a server without ranges, and readAt', () => {
+  const how = { ranges: false, isLate: true };
+
+  test('SEEK: what is on its way anyhow is waited for, however far it is', async () => {
+    const { remote, origin } = remoteOf({ skipLimit: 20 * KIB }, how);
+    for (let at = 0; at < 200 * KIB; at += 25 * KIB) await remote.read(25 * KIB);
+    const [ahead] = await Promise.all([remote.readAt(300 * KIB, 10), remote.read(25 * KIB)]);
+    same(ahead, slice(300 * KIB, 10));
+    expect(origin.requests).toHaveLength(1);
+  });
+
+  test('SEEK: what is near is read through to, rather than to begin anew', async () => {
+    const { remote, origin } = remoteOf({ skipLimit: 200 * KIB, mergeGap: 0 }, how);
+    await remote.read(10);
+    same(await remote.readAt(200 * KIB, 10), slice(200 * KIB, 10));
+    expect(origin.requests).toHaveLength(1);
   });
 });
 
@@ -384,6 +445,22 @@ describe('what goes wrong', () => {
     await settle();
     expect(origin.requests.map(({ state }) => state)).not.toContain('open');
     expect([remote.stats().bytesCached, clock.pending, remote.position, remote.size]).toEqual([0, 0, 10, body.length]);
+  });
+
+  test('close between two parts of a read or of a search for the end: that is no hole to fall into', async () => {
+    const late = { isLate: true };
+    const { remote } = remoteOf({}, late);
+    await remote.readAt(8000, 1000);
+    // It has its bytes with the first part of the read, just before that goes on.
+    void remote.readAt(0, 100).then(() => remote.close());
+    await settle();
+    await expect(remote.read(64 * KIB)).rejects.toBeInstanceOf(RemoteClosedError);
+    await expect(remote.read(1)).rejects.toBeInstanceOf(RemoteClosedError);
+
+    const { remote: endless } = remoteOf({ seekable: false }, { ...late, ranges: false, tellsSize: false });
+    void endless.readAt(0, 100).then(() => endless.close());
+    await settle();
+    await expect(endless.seek(0, 'end')).rejects.toBeInstanceOf(RemoteClosedError);
   });
 
   test('the signal does the same with its reason, before the first read too, and keeps no listener', async () => {

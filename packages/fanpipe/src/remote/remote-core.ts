@@ -153,6 +153,7 @@ export class RemoteCore {
     const { options, url } = this.#resource;
     let at = 0;
     for (let skipped = 0; this.size === undefined; ) {
+      this.check();
       const running = this.#readAhead.position;
       at = running ?? this.#cache.coveredTo(at, Number.MAX_SAFE_INTEGER);
       const chunk = await new Promise<Uint8Array | null>((resolve, reject) => {
@@ -191,6 +192,8 @@ export class RemoteCore {
 
   /** Resolves with the offset up to which one request has brought it: `at` itself at the end. */
   #fillGap(sink: RangeSink, at: number): Promise<number> {
+    // Since the gap before came, all may have ended, and nothing is asked for any more.
+    this.check();
     const to = this.#cache.gapEnd(at, Math.min(sink.end, this.#lastEnd()));
     return new Promise((resolve, reject) => {
       const owner = { filled: (waiter: SinkWaiter): void => resolve(waiter.from), failed: reject };
