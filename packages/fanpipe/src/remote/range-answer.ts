@@ -60,7 +60,7 @@ export function wholeRange({ response: { headers } }: Answer): AnswerRange {
 /**
  * The size that a 416 tells (RFC 9110, 15.5.17).
  *
- * @throws WrongRangeError if it tells none
+ * @throws WrongRangeError if it tells none, or one by which there are bytes at `from`
  */
 export function sizeOfUnsatisfied({ response: { headers }, url }: Answer, from: number): number {
   const text = headers.get('content-range');
@@ -68,7 +68,9 @@ export function sizeOfUnsatisfied({ response: { headers }, url }: Answer, from: 
   if (range === null || range.from !== undefined || range.size === undefined) {
     throw new WrongRangeError(url, from, `it says that there is none, and ${said(text)}`);
   }
-  return range.size;
+  const { size } = range;
+  if (size > from) throw new WrongRangeError(url, from, `it says that there is none, and that its size is ${size}`);
+  return size;
 }
 
 function said(contentRange: string | null): string {

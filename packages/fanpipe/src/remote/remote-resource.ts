@@ -1,4 +1,4 @@
-import { NotSeekableError, ResourceChangedError, UnverifiableResourceError, WrongRangeError } from './errors.ts';
+import { NotSeekableError, ResourceChangedError, UnverifiableResourceError } from './errors.ts';
 import type { ResolvedRemoteOptions } from './options.ts';
 import { type AnswerRange, checkStatus, partialRange, sizeOfUnsatisfied, wholeRange } from './range-answer.ts';
 import { type Answer, follow } from './redirects.ts';
@@ -22,7 +22,7 @@ export interface OpenAnswer {
   readonly url: string;
   /** Offset of the first byte of the body. */
   readonly from: number;
-  /** Offset of the byte after its last, as the headers promise; undefined where nothing says. */
+  /** Offset of the byte after its last, as the headers promise; undefined where they do not say. */
   readonly to: number | undefined;
   /** Of which version it is. */
   readonly version: Validator;
@@ -92,6 +92,11 @@ export class RemoteResource {
     }
   }
 
+  /** False once bytes were given to which those of no other response may be joined: every further request is refused. */
+  get canJoin(): boolean {
+    return this.#version === null || this.#version.proof !== null || this.options.unverified;
+  }
+
   /**
    * Refuses to go on at `offset` if what came from there would have to be joined to other bytes, and nothing could prove that
    * they belong together. `cause` is what broke off.
@@ -99,7 +104,7 @@ export class RemoteResource {
    * @throws UnverifiableResourceError
    */
   checkJoin(offset: number, cause?: unknown): void {
-    if (this.#version === null || this.#version.proof !== null || this.options.unverified) return;
+    if (this.canJoin) return;
     throw new UnverifiableResourceError(this.url.href, offset, cause === undefined ? undefined : { cause });
   }
 
@@ -118,8 +123,14 @@ export class RemoteResource {
     if (offset > this.#reach) this.#reach = offset;
   }
 
-  /** A body has ended by itself, at the end of the resource. */
-  endsAt(size: number): void {
+  /**
+   * The body of an answer that did not say how long it is has ended by itself. That is the end of the resource, also where no
+   * byte of it was given.
+   *
+   * @throws ResourceChangedError or UnverifiableResourceError
+   */
+  endsAt(size: number, answer: OpenAnswer): void {
+    if (this.#version !== null) this.#checkVersion(this.#version, answer);
     this.#learnSize(size);
   }
 
@@ -144,15 +155,17 @@ export class RemoteResource {
   ): OpenAnswer | null {
     checkStatus(answer);
     const { response, url } = answer;
+    const isPart = response.status === 206;
+    const isConditional = response.status !== 200 && sent['if-range'] !== undefined;
+    const version = validatorOf(response.headers);
     if (response.status === 416) {
       const size = sizeOfUnsatisfied(answer, from);
+      // Of which version it is, it need not say: where an If-Range does not hold, the answer is a 200.
+      if (this.#version !== null && isConditional) this.#checkDifference(this.#version, version);
+      else if (this.#version !== null) this.#checkVersion(this.#version, { version, isConditional, from });
       this.#learnSize(size);
-      if (size > from) throw new WrongRangeError(url, from, `it says that there is none, and that its size is ${size}`);
       return null;
     }
-    const isPart = response.status === 206;
-    const isConditional = isPart && sent['if-range'] !== undefined;
-    const version = validatorOf(response.headers);
     if (this.#version !== null) this.#checkVersion(this.#version, { version, isConditional, from });
     const range = isPart ? partialRange(answer, from, to) : wholeRange(answer);
     this.#checkSize(range);
@@ -161,16 +174,20 @@ export class RemoteResource {
       const why = `the server answers a range with the whole, and more than ${this.options.skipLimit} bytes (skipLimit) lie before it`;
       throw new NotSeekableError(url, from, why);
     }
-    return { response, url, from: range.from, to: range.to ?? this.#size, version, isConditional };
+    return { response, url, from: range.from, to: range.to, version, isConditional };
   }
 
   #checkVersion(known: Validator, answer: Pick<OpenAnswer, 'version' | 'isConditional' | 'from'>): void {
     const { version, isConditional, from } = answer;
     if (version === known) return;
-    const detail = difference(known, version);
-    if (detail !== null) this.#change(detail);
+    this.#checkDifference(known, version);
     if (this.options.unverified || isProven(known, version, isConditional)) return;
     throw new UnverifiableResourceError(this.url.href, from);
+  }
+
+  #checkDifference(known: Validator, version: Validator): void {
+    const detail = difference(known, version);
+    if (detail !== null) this.#change(detail);
   }
 
   #checkSize({ to, size }: AnswerRange): void {

@@ -11,7 +11,7 @@ export type Rest = 'end' | 'surplus' | 'nothing';
  * The body of one response: guarded against silence, and counted against what its headers promise. Aborting the request ends it.
  *
  * ```text
- *   answer.from        position             to                 answer.to
+ *   answer.from        position             to                  this.to
  *       ├── read through ──┼────── given ──────┼─── not asked for ───┼── surplus
  *                          at moves ──▶
  * ```
@@ -33,9 +33,17 @@ export class ResponseBody {
     if (minThroughput > 0) this.#chunks.minThroughput(minThroughput, { size: sizeOf });
   }
 
+  /**
+   * Offset at which it must end: what its headers say, else the size of the resource, which another response may tell meanwhile;
+   * undefined while nothing does.
+   */
+  get to(): number | undefined {
+    return this.answer.to ?? this.#resource.size;
+  }
+
   /** All that was promised has come. */
   get isComplete(): boolean {
-    return this.#at === this.answer.to;
+    return this.#at === this.to;
   }
 
   /** Asks for the next chunk, for `take`, or the end, for `ended`. Rejects with whatever the body fails with, or a stall. */
@@ -54,9 +62,8 @@ export class ResponseBody {
     const end = begin + bytes.byteLength;
     this.#at = end;
     this.#resource.stats.bytesFetched += bytes.byteLength;
-    if (this.answer.to !== undefined && end > this.answer.to) {
-      throw new BodyTooLongError(this.answer.url, this.answer.to);
-    }
+    const promised = this.to;
+    if (promised !== undefined && end > promised) throw new BodyTooLongError(this.answer.url, promised);
     const wantedEnd = to === undefined ? end : Math.min(end, to);
     if (wantedEnd <= position) return null;
     if (begin === position && wantedEnd === end) return bytes;
@@ -69,9 +76,9 @@ export class ResponseBody {
    * @throws RetryableFailure if more was promised
    */
   ended(): number | undefined {
-    const { url, to } = this.answer;
+    const { to } = this;
     if (to === undefined) return this.#at;
-    if (this.#at < to) throw new RetryableFailure(new BodyTooShortError(url, this.#at, to));
+    if (this.#at < to) throw new RetryableFailure(new BodyTooShortError(this.answer.url, this.#at, to));
     return undefined;
   }
 

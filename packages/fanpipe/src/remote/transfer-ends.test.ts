@@ -217,6 +217,40 @@ describe('lengths', () => {
     expect([outcome.done, outcome.error?.code]).toEqual([undefined, 'ERR_FANPIPE_WRONG_RANGE']);
   });
 
+  test('EXACT: a 416 that contradicts itself tells no size', async () => {
+    const none: Reply = () => new Response(null, { status: 416, headers: { 'content-range': 'bytes */50' } });
+    const { remote } = scene([none, honest]);
+    const refused = readAll(remote.transfer(5, undefined));
+    await settle();
+    expect([refused.error?.code, remote.size]).toEqual(['ERR_FANPIPE_WRONG_RANGE', undefined]);
+    const outcome = readAll(remote.transfer(5, undefined));
+    await settle();
+    expect(outcome).toEqual({ bytes: range(5, SIZE), done: true });
+  });
+
+  test('EXACT: a size that another answer tells meanwhile holds for a body under way', async () => {
+    let give: (bytes: Uint8Array) => void = () => {};
+    const late = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        give = (bytes) => controller.enqueue(bytes);
+      },
+    });
+    const { remote } = scene([
+      () => new Response(late, { headers: strong }),
+      () => new Response(bodyOf({ chunks: [BYTES.slice(0, 80)] }), { headers: strong }),
+    ]);
+    const first = readAll(remote.transfer(0, undefined));
+    await settle();
+    const second = readAll(remote.transfer(10, undefined));
+    await settle();
+    expect([second, remote.size]).toEqual([{ bytes: range(10, 80), done: true }, 80]);
+    give(BYTES.slice(0, 70));
+    await settle();
+    give(BYTES.slice(70, 90));
+    await settle();
+    expect([first.bytes, first.error?.code]).toEqual([range(0, 70), 'ERR_FANPIPE_BODY_TOO_LONG']);
+  });
+
   test('EXACT: a range of an unknown total that goes beyond the size is a change', async () => {
     const { remote } = scene([({ from, to }) => part(from, to, { ...strong, 'content-range': 'bytes 0-49/*' })], {
       size: 40,

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { settle } from '../../../../test/support/fake-clock.ts';
 import {
   BYTES,
+  bodyOf,
   type Course,
   part,
   type Reply,
@@ -50,6 +51,65 @@ describe('two first requests at a time', () => {
       expect(unverified.map(({ bytes }) => bytes)).toEqual([range(0, 20), range(50, 70)]);
     },
   );
+});
+
+describe('an end', () => {
+  const total = (validators: Record<string, string>) => ({ ...validators, 'content-range': 'bytes 0-59/*' });
+  const beyond =
+    (validators: Record<string, string>): Reply =>
+    () =>
+      new Response(null, { status: 416, headers: { ...validators, 'content-range': 'bytes */60' } });
+  const modified = { 'last-modified': 'Sun, 22 Nov 2026 10:00:00 GMT', date: 'Sun, 22 Nov 2026 10:00:05 GMT' };
+  const both = { etag: 'W/"v1"', ...modified };
+
+  /** 60 bytes, of which nothing says that they are all, and then a 416 that says so. */
+  async function ended(first: Record<string, string>, second: Record<string, string>, options: RemoteOptions = {}) {
+    const { remote } = scene([({ from }) => part(from, 60, total(first)), beyond(second)], options);
+    const outcome = readAll(remote.transfer(0, undefined));
+    await settle();
+    expect(outcome.bytes).toEqual(range(0, 60));
+    return outcome.done ? remote.size : outcome.error?.code;
+  }
+
+  test.each([
+    ['of another version', strong, { etag: '"v2"' }, 'ERR_FANPIPE_RESOURCE_CHANGED'],
+    ['of another date', modified, { 'last-modified': modified.date }, 'ERR_FANPIPE_RESOURCE_CHANGED'],
+    ['that nothing was asked of', both, {}, 'ERR_FANPIPE_UNVERIFIABLE_RESOURCE'],
+    ['of the same version', strong, strong, 60],
+    ['that says nothing to an If-Range', strong, {}, 60],
+    ['that says nothing to one with a date', modified, {}, 60],
+    ['of the same date', both, both, 60],
+  ] as const)('EXACT: a 416 %s', async (_, first, second, wanted) => {
+    expect(await ended(first, second)).toBe(wanted);
+  });
+
+  test('EXACT: a 416, where nothing is to be verified', async () => {
+    expect(await ended({}, {}, { unverified: true })).toBe(60);
+  });
+
+  test('EXACT: of a body that gave nothing tells the size of its own version only', async () => {
+    let end: () => void = () => {};
+    const other = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        end = () => {
+          controller.enqueue(BYTES.slice(0, 20));
+          controller.close();
+        };
+      },
+    });
+    const { remote } = scene([
+      () => new Response(other, { headers: { etag: '"v2"' } }),
+      () => new Response(bodyOf({ chunks: [BYTES.slice(0, 10)], silent: true }), { headers: strong }),
+    ]);
+    const behind = readAll(remote.transfer(50, 60));
+    await settle();
+    const first = readAll(remote.transfer(0, undefined));
+    await settle();
+    end();
+    await settle();
+    expect([first.bytes, behind.bytes, behind.error?.code]).toEqual([range(0, 10), [], 'ERR_FANPIPE_RESOURCE_CHANGED']);
+    expect(remote.size).toBeUndefined();
+  });
 });
 
 describe('validators', () => {

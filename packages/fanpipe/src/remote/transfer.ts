@@ -160,7 +160,7 @@ export class Transfer implements AbortMember {
     this.#underWay = null;
     const size = body.ended();
     if (size === undefined) return;
-    this.#resource.endsAt(size);
+    this.#resource.endsAt(size, body.answer);
     this.#finish(undefined);
   }
 
@@ -170,7 +170,7 @@ export class Transfer implements AbortMember {
     this.#drained = null;
     if (rest === 'end') this.#underWay = null;
     if (this.#isOver) return;
-    if (rest === 'surplus') this.#fail(new BodyTooLongError(body.answer.url, body.answer.to as number));
+    if (rest === 'surplus') this.#fail(new BodyTooLongError(body.answer.url, body.to as number));
     else if (rest === 'nothing') this.#leaveBody();
     const { end } = this;
     // Who has all bytes need not ask once more.
