@@ -54,7 +54,13 @@ describe('EXACT: validators', () => {
     expect(isProven(tag, of({ etag: 'W/"a"' }), true)).toBe(false);
     expect(isProven(tag, of({}), true)).toBe(false);
     const date = of({ 'last-modified': SECOND_BEFORE, date: DATE });
-    expect(isProven(date, of({ 'last-modified': SECOND_BEFORE }), false)).toBe(true);
+    for (const asked of [false, true]) {
+      expect(isProven(date, date, asked)).toBe(true);
+      expect(isProven(date, of({ etag: '"a"', 'last-modified': SECOND_BEFORE, date: DATE }), asked)).toBe(true);
+      // What a cache has kept since that very second may be of before the last change in it.
+      expect(isProven(date, of({ 'last-modified': SECOND_BEFORE, date: SECOND_BEFORE }), asked)).toBe(false);
+      expect(isProven(date, of({ 'last-modified': SECOND_BEFORE }), asked)).toBe(false);
+    }
     expect(isProven(date, of({}), false)).toBe(false);
     expect(isProven(date, of({}), true)).toBe(true);
     expect(isProven(of({ etag: 'W/"a"' }), of({ etag: 'W/"a"' }), true)).toBe(false);

@@ -20,6 +20,8 @@ export interface Validator {
    * 13.1.5).
    */
   readonly strong: string | null;
+  /** Whether the date is strong, also beside a tag. */
+  readonly isDateStrong: boolean;
   /** What proves that another response is of the same version. */
   readonly proof: 'tag' | 'date' | null;
 }
@@ -29,11 +31,11 @@ export function validatorOf(headers: Headers): Validator {
   const etag = headers.get('etag');
   const lastModified = headers.get('last-modified');
   const hasStrongTag = isStrongTag(etag);
-  const hasStrongDate = isStrongDate(lastModified, headers.get('date'));
+  const isDateStrong = isStrongDate(lastModified, headers.get('date'));
   let strong: string | null = null;
   if (hasStrongTag) strong = etag;
-  else if (etag === null && hasStrongDate) strong = lastModified;
-  return { etag, lastModified, strong, proof: hasStrongTag ? 'tag' : hasStrongDate ? 'date' : null };
+  else if (etag === null && isDateStrong) strong = lastModified;
+  return { etag, lastModified, strong, isDateStrong, proof: hasStrongTag ? 'tag' : isDateStrong ? 'date' : null };
 }
 
 /**
@@ -55,11 +57,12 @@ export function difference(known: Validator, other: Validator): string | null {
 /**
  * Whether two responses between which there is no {@link difference} are known to be of one version. `asked` says that the other
  * one is a 206 to an `If-Range` with the known date: it says so by its status, and need not repeat the date (RFC 9110, 15.3.7);
- * a tag it would have to repeat.
+ * a tag it would have to repeat. A date that it does send must be strong there too: a cache may still hold what was written
+ * earlier in that second.
  */
 export function isProven(known: Validator, other: Validator, asked: boolean): boolean {
   if (known.proof === 'tag') return isStrongTag(other.etag);
-  if (known.proof === 'date') return other.lastModified !== null || asked;
+  if (known.proof === 'date') return other.lastModified === null ? asked : other.isDateStrong;
   return false;
 }
 
