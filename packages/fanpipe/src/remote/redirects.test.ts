@@ -193,6 +193,12 @@ describe('ORIGIN: a redirect that the runtime hides', () => {
     expect(await refusal(at)).toMatchObject({ code: 'ERR_FANPIPE_REDIRECT', urls: [HOME.href] });
   });
 
+  test('is one redirect at least, and refused where there may be none', async () => {
+    const at = browser({ maxRedirects: 0 }, 'https://cdn.test/a');
+    expect(await refusal(at)).toMatchObject({ code: 'ERR_FANPIPE_REDIRECT', urls: [HOME.href] });
+    expect(at.asked[0]?.init.redirect).toBe('manual');
+  });
+
   test('is refused where it has led to http', async () => {
     const at = browser({}, 'http://cdn.test/a');
     expect((await refusal(at)).code).toBe('ERR_FANPIPE_REDIRECT');

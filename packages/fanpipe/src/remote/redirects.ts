@@ -31,12 +31,13 @@ export async function follow(
       throw new InvalidArgumentError('url', url, 'one that `allowUrl` allows');
     }
     const response = await send(at, options, isHome, ownHeaders, request, 'manual');
-    if (response.type === 'opaqueredirect') return followBlindly(at, options, isHome, ownHeaders, request);
-    if (!isRedirect(response.status)) return { response, url: at.href };
+    const isHidden = response.type === 'opaqueredirect';
+    if (!isHidden && !isRedirect(response.status)) return { response, url: at.href };
     discard(response);
     if (hops >= options.maxRedirects) {
       throw new RedirectError(url.href, `there were more than ${options.maxRedirects} redirects (maxRedirects)`);
     }
+    if (isHidden) return followBlindly(at, options, isHome, ownHeaders, request);
     const to = target(at, response.headers.get('location'));
     isHome &&= to.origin === at.origin;
     at = to;
@@ -44,8 +45,8 @@ export async function follow(
 }
 
 /**
- * Browsers do not show where a redirect leads, and follow it with all headers. So it is left to them only where nothing must be
- * kept back and no address refused.
+ * Browsers do not show where a redirect leads, and follow it with all headers, and as many more as they like. So it is left to them
+ * only where nothing must be kept back and no address refused.
  */
 async function followBlindly(
   url: URL,
@@ -108,7 +109,7 @@ async function ask(allowUrl: NonNullable<ResolvedRemoteOptions['allowUrl']>, url
     // A copy: it is the caller's code.
     return (await allowUrl(new URL(url))) === true;
   } catch (cause) {
-    throw new CallbackError('allowUrl', 'threw. No request was made; the next read asks it again.', { cause });
+    throw new CallbackError('allowUrl', 'threw. Nothing was sent to that URL; the next read asks it again.', { cause });
   }
 }
 
