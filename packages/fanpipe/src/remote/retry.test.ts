@@ -51,6 +51,12 @@ describe('RESUME: when to try again', () => {
     expect(backoff.failed(1)).toBe(200);
   });
 
+  test('however many attempts there are, a delay is a number', () => {
+    const backoff = new Backoff({ ...options, attempts: 5000, baseDelay: 0 }, new FakeClock(), () => 0.5);
+    const delays = new Set(Array.from({ length: 2000 }, () => backoff.failed(7)));
+    expect(delays).toEqual(new Set([7]));
+  });
+
   test('without retries the first failure is the last', () => {
     expect(new Backoff(false, new FakeClock(), () => 0).failed(0)).toBeNull();
   });

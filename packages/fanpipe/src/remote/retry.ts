@@ -44,7 +44,9 @@ export class Backoff {
     if (this.#options === false) return null;
     const { attempts, baseDelay, maxDelay, timeLimit } = this.#options;
     if (this.failures >= attempts) return null;
-    const jitter = this.#random() * Math.min(maxDelay, baseDelay * 2 ** (this.failures - 1));
+    // Doubled without end it would be infinite, and no number at all times 0.
+    const doubled = baseDelay * 2 ** Math.min(this.failures - 1, 64);
+    const jitter = this.#random() * Math.min(maxDelay, doubled);
     const delay = Math.max(jitter, Math.min(retryAfter, maxDelay));
     // A delay that would end behind the limit is not waited for: it would only tell the same later.
     return now + delay - this.#since > timeLimit ? null : delay;
