@@ -254,6 +254,23 @@ describe('the URL and the headers', () => {
     },
   );
 
+  test.each([
+    'http://me:s3cret@127.0.0.1:99999999/',
+    'ftp://me:s3cret@127.0.0.1/',
+    'ftp://127.0.0.1/x?key=s3cret',
+    '/x?key=s3cret',
+    '//me:s3cret@127.0.0.1/?key=s3cret',
+  ])('ORIGIN: what is no URL is not shown with its secrets: %s', (url) => {
+    let error: unknown;
+    try {
+      remoteAt(url);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ code: 'ERR_FANPIPE_INVALID_ARGUMENT', argument: 'url' });
+    expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain('s3cret');
+  });
+
   test('ORIGIN: an error does not show what is secret', async () => {
     const url = home.on('/secret', () => ({ status: 403, headers: {}, body: new Uint8Array(0) }));
     const error = await rejection(remoteAt(url, { headers: secrets }).read(1));

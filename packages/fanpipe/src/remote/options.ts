@@ -151,15 +151,21 @@ export function resolveUrl(given: string | URL): URL {
     if (typeof given !== 'string' && !(given instanceof URL)) throw new TypeError(expected);
     url = new URL(given);
   } catch {
-    throw new InvalidArgumentError('url', given, expected);
+    throw new InvalidArgumentError('url', withoutSecrets(given), expected);
   }
   if (url.username !== '' || url.password !== '') {
     // A message may end up in a log, and a password must not.
     url.username = url.password = '';
     throw new InvalidArgumentError('url', url, 'without user and password: give them as headers.authorization');
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new InvalidArgumentError('url', given, expected);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new InvalidArgumentError('url', withoutSecrets(given), expected);
   return url;
+}
+
+/** What is no URL may still hold a password or a query, and messages end up in logs. */
+function withoutSecrets(given: unknown): unknown {
+  return typeof given === 'string' ? given.replace(/^.*@/s, '…@').replace(/\?.*$/s, '?…') : given;
 }
 
 /**
