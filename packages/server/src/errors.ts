@@ -18,7 +18,8 @@ export type ServerErrorCode =
   | 'ERR_FANPIPE_STORAGE'
   | 'ERR_FANPIPE_STORE_IN_USE'
   | 'ERR_FANPIPE_BACKEND_CLOSED'
-  | 'ERR_FANPIPE_SERVER_CLOSED';
+  | 'ERR_FANPIPE_SERVER_CLOSED'
+  | 'ERR_FANPIPE_REQUEST_BROKEN';
 
 /** What all errors of the package are. */
 export class ServerError extends Error {
@@ -251,5 +252,15 @@ export class ServerClosedError extends ServerError {
 
   constructor() {
     super('ERR_FANPIPE_SERVER_CLOSED', 'The server is closed');
+  }
+}
+
+/** The body of a request cannot be read to its end: the client has gone, or somebody else has read it. */
+export class RequestBrokenError extends ServerError {
+  override readonly name = 'RequestBrokenError';
+
+  /** `detail` goes on after "The body of the request". */
+  constructor(detail: string) {
+    super('ERR_FANPIPE_REQUEST_BROKEN', `The body of the request ${detail}`);
   }
 }
