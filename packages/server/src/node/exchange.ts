@@ -1,0 +1,222 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RequestBrokenError } from '../errors.ts';
+import type { HttpRequest } from '../http/http-request.ts';
+import type { Reply, StreamedBody } from '../http/reply.ts';
+import { RequestBody } from './request-body.ts';
+import { isRepeated, parseTarget, type RequestTarget } from './request-target.ts';
+
+/** What exchanges of one listener share. */
+export interface ExchangeContext {
+  /** Scheme and host of the server, where they are fixed. */
+  readonly origin: string | undefined;
+  /** Replies say `connection: close`: the server shuts down. */
+  readonly isClosing: boolean;
+}
+
+/** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_MS = 5_000;
+/** A rest of a body that is read so that the connection can go on. */
+const WORTH_READING = 65_536;
+
+/**
+ * One request and its reply, on any HTTP. As a request it is lazy: what nobody asks for is not made, and there is one object for
+ * all of it.
+ */
+export abstract class Exchange implements HttpRequest {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly context: ExchangeContext;
+  #target: RequestTarget | undefined;
+  #body: RequestBody | undefined;
+  #onGone: (() => void) | undefined;
+  #isOver = false;
+  #expectsContinue = false;
+  /** What is being sent, or waits to be. */
+  protected streamed: StreamedBody | undefined;
+
+  constructor(message: IncomingMessage, response: ServerResponse, context: ExchangeContext) {
+    this.message = message;
+    this.response = response;
+    this.context = context;
+  }
+
+  /** Whether the request line and the `Host` are such that no two hops can take them for two requests. To be called first. */
+  isValid(): boolean {
+    const { message } = this;
+    const host = message.headers.host;
+    if (message.httpVersionMajor < 2 && isRepeated(message.rawHeaders, 'host')) return false;
+    // A host framework that strips its prefix from `url` keeps the whole.
+    const { originalUrl } = message as { originalUrl?: string };
+    const authority = host ?? (message.headers[':authority'] as string | undefined);
+    this.#target = parseTarget(originalUrl ?? message.url ?? '', authority);
+    return this.#target !== undefined;
+  }
+
+  get method(): string {
+    return this.message.method ?? '';
+  }
+
+  get path(): string {
+    return this.#target?.path ?? '';
+  }
+
+  get query(): string {
+    return this.#target?.query ?? '';
+  }
+
+  get origin(): string {
+    if (this.context.origin !== undefined) return this.context.origin;
+    const host = this.#target?.host;
+    if (host === undefined) return '';
+    return `${'encrypted' in this.message.socket ? 'https' : 'http'}://${host}`;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.message.socket.remoteAddress;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.message.headers[name];
+    return typeof value === 'object' ? value.join(', ') : value;
+  }
+
+  get bodyLength(): number | undefined {
+    const { headers } = this.message;
+    const length = headers['content-length'];
+    if (length !== undefined) return Number(length);
+    return this.mayHaveBody ? undefined : 0;
+  }
+
+  /** Whether a body without a length may come. */
+  protected abstract readonly mayHaveBody: boolean;
+
+  body(): AsyncIterable<Uint8Array> {
+    this.#body = new RequestBody(this.message);
+    if (this.#isOver) this.#body.fail(new RequestBrokenError('broke off: the client has gone'));
+    else this.continue();
+    return this.#body;
+  }
+
+  /** The client waits to be told that its body is welcome. */
+  protected continue(): void {
+    if (!this.#expectsContinue) return;
+    this.#expectsContinue = false;
+    this.response.writeContinue();
+  }
+
+  /** The client sends its body when it is told so, which is when somebody asks for it. */
+  expectContinue(): void {
+    this.#expectsContinue = true;
+  }
+
+  onGone(callback: () => void): void {
+    const before = this.#onGone;
+    this.#onGone =
+      before === undefined
+        ? callback
+        : () => {
+            before();
+            callback();
+          };
+  }
+
+  get isReceiving(): boolean {
+    return this.#body?.isWaiting ?? false;
+  }
+
+  /** True once the reply is complete, or the client gone. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Sends the reply. If the client has gone meanwhile, frees it. */
+  send(reply: Reply): void {
+    const { body } = reply;
+    if (this.#isOver) {
+      if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
+      return;
+    }
+    if (body === undefined || body instanceof Uint8Array) this.#sendWhole(reply, body);
+    else if (this.message.method === 'HEAD') {
+      body.stop();
+      this.writeHead(reply, body.length);
+      this.finish();
+      this.response.end();
+    } else {
+      this.streamed = body;
+      this.sendStreamed(reply, body);
+    }
+  }
+
+  #sendWhole(reply: Reply, body: Uint8Array | undefined): void {
+    const { response, message } = this;
+    const { status } = reply;
+    const isEmpty = status === 204 || status === 304 || (body === undefined && message.method === 'HEAD');
+    const isUnread = !message.complete && this.#isLongRest();
+    this.writeHead(reply, isEmpty ? undefined : (body?.length ?? 0), isUnread);
+    if (isUnread && !this.#expectsContinue) {
+      this.#linger(body);
+      return;
+    }
+    this.finish();
+    if (body === undefined || isEmpty) response.end();
+    else response.end(body);
+  }
+
+  /** Whether so much of the request is unread that the connection is not worth reading it. */
+  #isLongRest(): boolean {
+    if (this.#expectsContinue) return true;
+    const length = this.bodyLength;
+    return length === undefined || length > WORTH_READING;
+  }
+
+  /**
+   * Sends the reply to a client that is still sending. Were the connection closed at once, it could lose the reply with it, so what comes
+   * is let go for a while.
+   */
+  #linger(body: Uint8Array | undefined): void {
+    const { message, response } = this;
+    if (body === undefined || message.method === 'HEAD') response.flushHeaders();
+    else response.write(body);
+    let left = LINGER_BYTES;
+    const done = (): void => {
+      clearTimeout(timer);
+      message.off('data', count).off('end', done).off('close', done);
+      if (this.#isOver) return;
+      this.finish();
+      response.end();
+    };
+    const count = (chunk: Uint8Array): void => {
+      left -= chunk.length;
+      if (left < 0) done();
+    };
+    const timer = setTimeout(done, LINGER_MS);
+    timer.unref();
+    message.on('data', count).on('end', done).on('close', done).resume();
+  }
+
+  /** Writes status and headers, with a `content-length` unless that is undefined. */
+  protected abstract writeHead(reply: Reply, length: number | undefined, isLast?: boolean): void;
+
+  /** Writes the head and starts the body. */
+  protected abstract sendStreamed(reply: Reply, body: StreamedBody): void;
+
+  /** The reply is complete: nobody needs to be told of the client any more. */
+  finish(): void {
+    this.#isOver = true;
+    this.#onGone = undefined;
+    this.streamed = undefined;
+  }
+
+  /** The client has gone. */
+  gone(): void {
+    if (this.#isOver) return;
+    const callback = this.#onGone;
+    const body = this.streamed;
+    this.finish();
+    this.#body?.fail(new RequestBrokenError('broke off: the client has gone'));
+    body?.stop();
+    callback?.();
+  }
+}

@@ -1,0 +1,109 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Frame } from '../http/frame.ts';
+import type { Reply, ReplySink, StreamedBody } from '../http/reply.ts';
+import { Exchange, type ExchangeContext } from './exchange.ts';
+import type { ProgressWatch, Watched } from './progress-watch.ts';
+
+/** RFC 9113, section 7: the client must not take what it got for the whole; the request takes too long. */
+const INTERNAL_ERROR = 2;
+const CANCEL = 8;
+
+/** A request over HTTP/2: one stream of its session, whose body goes through the flow control of HTTP/2. */
+export class Http2Exchange extends Exchange implements Watched, ReplySink {
+  readonly #stream: ServerHttp2Stream;
+  #written = 0;
+  #left: number | undefined;
+  onDrain: (() => void) | undefined;
+
+  constructor(
+    message: IncomingMessage,
+    response: ServerResponse,
+    stream: ServerHttp2Stream,
+    context: ExchangeContext,
+    watch: ProgressWatch,
+  ) {
+    super(message, response, context);
+    this.#stream = stream;
+    watch.add(this);
+    stream.once('close', () => {
+      watch.delete(this);
+      this.gone();
+    });
+  }
+
+  protected get mayHaveBody(): boolean {
+    return !this.#stream.endAfterHeaders;
+  }
+
+  get waiting(): number {
+    return this.#stream.bufferSize;
+  }
+
+  get sent(): number {
+    return this.#written - this.#stream.bufferSize;
+  }
+
+  get received(): number {
+    return this.#stream.session?.socket.bytesRead ?? 0;
+  }
+
+  cut(): void {
+    this.#stream.close(CANCEL);
+  }
+
+  protected writeHead(reply: Reply, length: number | undefined): void {
+    const { response } = this;
+    const headers: OutgoingHttpHeaders = {};
+    for (let i = 0; i < reply.headers.length; i += 2) {
+      const name = reply.headers[i] as string;
+      const value = reply.headers[i + 1] as string;
+      const before = headers[name];
+      headers[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [String(before)]), value];
+    }
+    if (length !== undefined) headers['content-length'] = String(length);
+    response.writeHead(reply.status, headers);
+  }
+
+  protected sendStreamed(reply: Reply, body: StreamedBody): void {
+    this.writeHead(reply, body.length);
+    this.#left = body.length;
+    this.#stream.on('drain', () => this.onDrain?.());
+    this.response.flushHeaders();
+    body.start(this);
+  }
+
+  write(frame: Frame): boolean {
+    const stream = this.#stream;
+    if (this.isOver || !stream.writable) return false;
+    const { bytes } = frame;
+    if (this.#left !== undefined && (this.#left -= bytes.length) < 0) {
+      this.abort(new RangeError('The body is longer than its content-length'));
+      return false;
+    }
+    if (bytes.length === 0) return true;
+    this.#written += bytes.length;
+    return stream.write(bytes);
+  }
+
+  end(): void {
+    if (this.isOver) return;
+    if (this.#left !== undefined && this.#left > 0) {
+      this.abort(new RangeError('The body is shorter than its content-length'));
+      return;
+    }
+    this.onDrain = undefined;
+    this.finish();
+    this.response.end();
+  }
+
+  abort(_reason: unknown): void {
+    if (this.isOver) return;
+    this.onDrain = undefined;
+    this.finish();
+    const stream = this.#stream;
+    // What was written before goes out still.
+    if (stream.writableLength === 0) stream.close(INTERNAL_ERROR);
+    else stream.write('', () => stream.close(INTERNAL_ERROR));
+  }
+}

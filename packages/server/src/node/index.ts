@@ -1,0 +1,1 @@
+export { type Handler, type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';

@@ -1,0 +1,112 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
+import type { HttpRequest } from '../http/http-request.ts';
+import type { Reply } from '../http/reply.ts';
+import { Connection } from './connection.ts';
+import type { Exchange } from './exchange.ts';
+import { Http1Exchange } from './http1-exchange.ts';
+import { Http2Exchange } from './http2-exchange.ts';
+import { ProgressWatch } from './progress-watch.ts';
+
+/** What answers requests: the core of a server. */
+export type Handler = (request: HttpRequest) => Promise<Reply>;
+
+export interface NodeListenerOptions {
+  /** Scheme and host of the server as clients see it, without a slash at the end. Default: what the request asks for. */
+  readonly origin?: string;
+  /** Milliseconds for which bytes may wait for a client that takes none, before it is cut off. Default 60,000; 0: for ever. */
+  readonly stallTimeout?: number;
+  /** Milliseconds for which an upload may bring nothing, before it is cut off. Default 60,000; 0: for ever. */
+  readonly uploadTimeout?: number;
+  /** Told of every reply that is about to be sent. */
+  readonly onReply?: (request: HttpRequest, reply: Reply) => void;
+  /** Told what the handler throws; the client gets a 500. Default: prints it to stderr. */
+  readonly onError?: (error: unknown, request: HttpRequest) => void;
+}
+
+/** What `node:http` and `node:http2` call for each request. */
+export interface NodeListener {
+  (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void;
+  /** For `checkContinue`: a client that asks first is told to send its body when somebody reads it. */
+  readonly onContinue: (
+    request: IncomingMessage | Http2ServerRequest,
+    response: ServerResponse | Http2ServerResponse,
+  ) => void;
+  /** From now on every connection closes behind its reply. */
+  shutDown(): void;
+}
+
+const BAD_REQUEST: Reply = {
+  status: 400,
+  headers: ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'cross-origin'],
+  body: undefined,
+};
+const INTERNAL_ERROR: Reply = { ...BAD_REQUEST, status: 500 };
+
+/**
+ * Puts a handler on `node:http` or `node:http2`, with nothing between it and the socket: requests are looked at where they lie,
+ * replies go out in one write, frames of a live reply straight to the socket.
+ *
+ * Nothing of the request may have been read before; a prefix that a host framework has taken off its `url` is seen again.
+ */
+export function nodeListener(handler: Handler, options: NodeListenerOptions = {}): NodeListener {
+  const { stallTimeout = 60_000, uploadTimeout = 60_000, onReply } = options;
+  const onError = options.onError ?? ((error: unknown): void => console.error(error));
+  const watch = new ProgressWatch({ stallTimeout, uploadTimeout });
+  const context: { origin: string | undefined; isClosing: boolean } = { origin: options.origin, isClosing: false };
+
+  function open(request: IncomingMessage, response: ServerResponse): Exchange {
+    const stream = (request as { stream?: ServerHttp2Stream }).stream;
+    if (stream !== undefined) return new Http2Exchange(request, response, stream, context, watch);
+    return new Http1Exchange(request, response, context, Connection.of(request.socket, watch));
+  }
+
+  function send(exchange: Exchange, reply: Reply): void {
+    try {
+      onReply?.(exchange, reply);
+      exchange.send(reply);
+    } catch (error) {
+      fail(exchange, error);
+    }
+  }
+
+  function fail(exchange: Exchange, error: unknown): void {
+    // Its client has gone, which is no error of anybody here.
+    if (exchange.isOver) return;
+    onError(error, exchange);
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else send(exchange, INTERNAL_ERROR);
+  }
+
+  function run(exchange: Exchange): void {
+    if (!exchange.isValid()) {
+      send(exchange, BAD_REQUEST);
+      return;
+    }
+    let reply: Promise<Reply>;
+    try {
+      reply = handler(exchange);
+    } catch (error) {
+      fail(exchange, error);
+      return;
+    }
+    reply.then(
+      (value) => send(exchange, value),
+      (error: unknown) => fail(exchange, error),
+    );
+  }
+
+  // The classes of HTTP/2 have the shape of those of HTTP/1.1 in all that is used here.
+  const listener = (request: unknown, response: unknown): void =>
+    run(open(request as IncomingMessage, response as ServerResponse));
+  return Object.assign(listener, {
+    onContinue: (request: unknown, response: unknown): void => {
+      const exchange = open(request as IncomingMessage, response as ServerResponse);
+      exchange.expectContinue();
+      run(exchange);
+    },
+    shutDown(): void {
+      context.isClosing = true;
+    },
+  });
+}
