@@ -8,6 +8,7 @@ import {
   bodyOf,
   honest,
   part,
+  type Reply,
   range,
   readAll,
   SIZE,
@@ -135,4 +136,125 @@ describe('CLEAN: a signal', () => {
     expect([outcome.error, clock.pending, asked[0]?.init.signal?.aborted]).toEqual(['enough', 0, true]);
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
   });
+});
+
+describe('CLEAN: whoever leaves', () => {
+  /** A redirect, a moment's error, a part, a part that is cut short, and a body without end: from a fetcher that heeds no signal. */
+  function course(open: Set<ReadableStream>): Reply[] {
+    const body = (chunks: Uint8Array[], isSilent = false): ReadableStream<Uint8Array> => {
+      const stream: ReadableStream<Uint8Array> = new ReadableStream(
+        {
+          pull(controller): Promise<void> | void {
+            const chunk = chunks.shift();
+            if (chunk !== undefined) controller.enqueue(chunk);
+            else if (isSilent) return new Promise(() => {});
+            else {
+              open.delete(stream);
+              controller.close();
+            }
+          },
+          cancel: () => void open.delete(stream),
+        },
+        { highWaterMark: 0 },
+      );
+      open.add(stream);
+      return stream;
+    };
+    const bytes = (from: number, to: number, end: number, isSilent = false): Response =>
+      new Response(body([BYTES.slice(from, to)], isSilent), {
+        status: 206,
+        headers: { ...strong, 'content-range': `bytes ${from}-${end - 1}/${SIZE}` },
+      });
+    return [
+      () => new Response(body([], true), { status: 302, headers: { location: '/elsewhere' } }),
+      () => new Response(body([], true), { status: 503 }),
+      () => bytes(0, 20, 20),
+      () => bytes(20, 30, 50),
+      () => bytes(30, 50, 50, true),
+      ({ from }) => bytes(from, Math.min(from + 10, SIZE - 1), SIZE, true),
+    ];
+  }
+
+  /** Its times pass with the microtasks, so that nothing happens in between. */
+  class MicrotaskClock implements Clock {
+    readonly timers: Set<object> = new Set();
+
+    #now = 0;
+
+    now(): number {
+      return this.#now;
+    }
+
+    setTimeout(callback: () => void, ms: number): unknown {
+      const timer = {};
+      this.timers.add(timer);
+      let hops = ms === 0 ? 5 : 60;
+      const hop = (): void => {
+        if (!this.timers.has(timer)) return;
+        if (hops-- > 0) queueMicrotask(hop);
+        else {
+          this.timers.delete(timer);
+          this.#now += ms;
+          callback();
+        }
+      };
+      hop();
+      return timer;
+    }
+
+    clearTimeout(timer: unknown): void {
+      this.timers.delete(timer as object);
+    }
+  }
+
+  test.each(['by return()', 'by a signal', 'by the signal of the options'])(
+    'CLEAN: %s: after any number of microtasks nothing is left',
+    async (how) => {
+      const places: Set<string> = new Set();
+      for (let hops = 0; hops < 320; hops++) {
+        const open: Set<ReadableStream> = new Set();
+        const controller = new AbortController();
+        const { signal } = controller;
+        const clock = new MicrotaskClock();
+        const { remote, asked } = scene(course(open), {
+          clock,
+          allowUrl: async () => true,
+          ...(how === 'by the signal of the options' ? { signal } : {}),
+        });
+        const transfer = remote.transfer(0, undefined, how === 'by a signal' ? signal : undefined);
+        const outcome = readAll(transfer);
+        for (let hop = 0; hop < hops; hop++) await null;
+        places.add(`${asked.length}, ${transfer.position}`);
+        if (how === 'by return()') await transfer.return();
+        else controller.abort('enough');
+        await settle();
+        const { bytes, ...end } = outcome;
+        expect({ hops, ...end }).toEqual({ hops, ...(how === 'by return()' ? { done: true } : { error: 'enough' }) });
+        expect(bytes).toEqual(range(0, bytes.length));
+        const signals = [signal, ...asked.map(({ init }) => init.signal as AbortSignal)];
+        const listeners = signals.map((one) => getEventListeners(one, 'abort').length);
+        expect({ hops, timers: clock.timers.size, open: open.size, listeners }).toEqual({
+          hops,
+          timers: 0,
+          open: 0,
+          listeners: signals.map(() => 0),
+        });
+      }
+      // It was left everywhere: by the requests made, and the position.
+      const everywhere = [
+        '0, 0',
+        '1, 0',
+        '2, 0',
+        '3, 0',
+        '3, 20',
+        '4, 20',
+        '4, 30',
+        '5, 30',
+        '5, 50',
+        '6, 50',
+        '6, 60',
+      ];
+      expect([...places]).toEqual(expect.arrayContaining(everywhere));
+    },
+  );
 });
