@@ -93,6 +93,17 @@ describe('redirects', () => {
     for (const request of home.seen('/begin')) expect(carried(request).sort()).toEqual(all);
   });
 
+  test('ORIGIN: within another origin they are not regained either', async () => {
+    foreign.on('/in2', serve);
+    const away = foreign.on('/in1', () => redirect('/in2'));
+    await remoteAt(
+      home.on('/out', () => redirect(away)),
+      { headers: secrets },
+    ).readAt(0, 10);
+    expect(home.seen('/out').map((request) => carried(request).sort())).toEqual([all]);
+    expect([...foreign.seen('/in1'), ...foreign.seen('/in2')].map(carried)).toEqual([[], []]);
+  });
+
   test('ORIGIN: another port is another origin, another path is not', async () => {
     const far = third.on('/z', serve);
     const middle = foreign.on('/z', () => redirect(far));

@@ -72,6 +72,15 @@ describe('ORIGIN: a request', () => {
     expect(cancelled).toEqual([HOME.href, 'https://home.test/moved', 'https://cdn.test/a']);
   });
 
+  test('is redirected within another origin: with ours only', async () => {
+    const { go, asked } = scene(
+      { [HOME.href]: 'https://cdn.test/a', 'https://cdn.test/a': '/b', 'https://cdn.test/b': '/c' },
+      { headers: SECRETS },
+    );
+    expect((await go()).url).toBe('https://cdn.test/c');
+    expect(asked.map(({ headers }) => headers)).toEqual([{ ...SECRETS, ...OWN }, OWN, OWN, OWN]);
+  });
+
   test.each([301, 302, 303, 307, 308])('follows %i', async (status) => {
     const { go } = scene({ [HOME.href]: new Response(null, { status, headers: { location: '/x' } }) });
     expect((await go()).url).toBe('https://home.test/x');
