@@ -73,10 +73,6 @@ export class RangeRun implements WaiterHome {
     return this.#position;
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
   /** It keeps a connection, and nobody waits for what it would bring. */
   get isPaused(): boolean {
     return this.#transfer !== undefined && !this.#isReading && !this.#isOver;
@@ -84,10 +80,10 @@ export class RangeRun implements WaiterHome {
 
   /**
    * Whether the byte at `at` is on its way, so that it need not be asked for: within the range; without an end within what is
-   * read ahead, or near it.
+   * read ahead, or near it. Not to be asked once it is over.
    */
   brings(at: number): boolean {
-    if (this.#isOver || at < this.#position) return false;
+    if (at < this.#position) return false;
     if (this.end < Number.POSITIVE_INFINITY) return at < this.end;
     const { rangeSupport, options } = this.#resource;
     // A server without ranges would begin anew, and send all that lies before.
@@ -126,8 +122,9 @@ export class RangeRun implements WaiterHome {
     this.#owner = undefined;
     this.#last = undefined;
     this.limit = this.#position;
-    // At its end it is over in a moment by itself, and its connection can be used again.
     if (this.#waiters.size === 0 && this.#position < this.#lastEnd()) this.stop();
+    // At its end it is over in a moment by itself, and its connection can be used again. It may have learnt only now where that is.
+    else this.pull();
   }
 
   /** Some bytes from `at` on that came last and are not in the cache. */

@@ -96,6 +96,36 @@ describe('the window', () => {
     expect(origin.bytesRead).toBe(20 * KIB);
   });
 
+  test('SEEK, WINDOW: and also where the window is the largest', async () => {
+    const { remote, origin } = await knownRemoteOf({ readAhead: 64 * KIB });
+    await remote.readAt(100 * KIB, 500 * KIB);
+    origin.requests.length = 0;
+    await remote.seek(80 * KIB);
+    same(await remote.read(400 * KIB), 80 * KIB);
+    expect(origin.ranges).toEqual([`bytes=${80 * KIB}-${100 * KIB - 1}`]);
+  });
+
+  test('WINDOW: the next request is made when half of what the last one brought is read, and for what is not here', async () => {
+    const { remote, origin } = await knownRemoteOf();
+    await remote.readAt(64 * KIB, 20 * KIB);
+    origin.requests.length = 0;
+    await remote.read(32 * KIB - 1);
+    await settle();
+    expect(origin.ranges).toEqual([`bytes=0-${64 * KIB - 1}`]);
+    await remote.read(1);
+    await settle();
+    expect(origin.ranges.slice(1)).toEqual([`bytes=${84 * KIB}-${96 * KIB - 1}`]);
+    same(await remote.read(64 * KIB), 32 * KIB);
+  });
+
+  test('SEEK: a seek into what is on its way makes no request', async () => {
+    const { remote, origin } = remoteOf({ autostart: true, skipLimit: 0, mergeGap: 0 }, { isLate: true });
+    await settle();
+    await remote.seek(50 * KIB);
+    same(await remote.read(20 * KIB), 50 * KIB);
+    expect(origin.requests).toHaveLength(1);
+  });
+
   test('WINDOW: at most half the cache, and nothing where there is room for a few chunks only', async () => {
     const { remote, origin } = remoteOf({ cacheSize: 400 * KIB });
     for (let read = 0; read < 2048 * KIB; read += 64 * KIB) {
@@ -161,6 +191,24 @@ describe('a reader that has stopped', () => {
     expect(clock.pending).toBe(1);
   });
 
+  test('WINDOW: while someone waits it does not count, however late the bytes come', async () => {
+    const { remote, origin, clock } = remoteOf({ idleTimeout: 3000, timeout: 1_000_000 });
+    let at = 0;
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+      if (at >= 64 * KIB) await clock.sleep(10_000);
+      controller.enqueue(body.slice(at, at + CHUNK));
+      at += CHUNK;
+    };
+    const headers = { etag: '"v1"', 'content-range': `bytes 0-${body.length - 1}/${body.length}` };
+    origin.before = () => new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { status: 206, headers });
+    await remote.read(10);
+    await clock.advance(2000);
+    const read = remote.read(64 * KIB);
+    await clock.advance(10_000);
+    same(await read, 10);
+    expect(origin.requests).toHaveLength(1);
+  });
+
   test('WINDOW: the timer does not keep the process alive', async () => {
     let unrefs = 0;
     const timers = new Set<object>();
@@ -192,6 +240,37 @@ describe('a reader that has stopped', () => {
     const dropped = await drop();
     await collectUntil(() => dropped.deref() === undefined, 'it is collected');
     await collectUntil(() => getEventListeners(signal, 'abort').length === 0, 'its listener is gone');
+  });
+});
+
+describe('the end of a request', () => {
+  /** Its last byte is read, and its end comes in a later turn. */
+  async function atItsEnd() {
+    const all = await knownRemoteOf({ skipLimit: 0 });
+    all.origin.options.isLate = true;
+    const chunks = all.remote[Symbol.asyncIterator]();
+    for (let at = 0; at < 64 * KIB; at += CHUNK) same((await chunks.next()).value as Uint8Array, at);
+    expect(all.origin.requests.map(({ to, state }) => [to, state])).toEqual([[64 * KIB, 'open']]);
+    return { ...all, chunks };
+  }
+
+  test('SEEK: a seek away then leaves its connection to be used again', async () => {
+    const { remote, origin } = await atItsEnd();
+    await remote.seek(3000 * KIB);
+    same(await remote.read(10), 3000 * KIB);
+    await settle();
+    expect(origin.requests.map(({ state }) => state)).toEqual(['ended', 'open']);
+  });
+
+  test('SEEK: a step that waits for it, to go on with the next request, can be left', async () => {
+    const { remote, origin, chunks } = await atItsEnd();
+    const step = chunks.next();
+    await chunks.return?.();
+    expect(await step).toEqual({ done: true, value: undefined });
+    for (let turn = 0; turn < 20; turn++) await settle();
+    expect(remote.position).toBe(64 * KIB);
+    same(await remote.read(100 * KIB), 64 * KIB);
+    expect(origin.requests.every(({ state }) => state !== 'cancelled')).toBe(true);
   });
 });
 

@@ -36,6 +36,7 @@ export class ReadAhead implements RunOwner {
   #place = 0;
   /** How much it has taken without a gap. */
   #streak = 0;
+  /** Never one that is over: it says so first. */
   #run: RangeRun | undefined;
   /** Where the last request ended well; undefined if the reader is no longer on its way there. */
   #edge: number | undefined;
@@ -121,7 +122,7 @@ export class ReadAhead implements RunOwner {
     this.#failure = undefined;
     const { options, rangeSupport, url } = this.#resource;
     const run = this.#run;
-    if (run !== undefined && !run.isOver && at === run.position && at === run.end) {
+    if (run !== undefined && at === run.position && at === run.end) {
       // It has brought all that it was to bring, and is over in a moment.
       const ending = new EndWaiter(
         at,
@@ -189,10 +190,11 @@ export class ReadAhead implements RunOwner {
     this.#edge = edge;
   }
 
+  /** Whether to read through to `at`. What is read ahead beyond that is found as any request under way. */
   #isNear(run: RangeRun, at: number): boolean {
     const { seekable, skipLimit } = this.#resource.options;
-    if (run.isOver || at < run.position || at >= run.end) return false;
-    return !seekable || at < run.limit || at - run.position <= skipLimit;
+    if (at < run.position || at >= run.end) return false;
+    return !seekable || at - run.position <= skipLimit;
   }
 
   /** Makes the next request before the reader comes to the end of what the last one brought. */
