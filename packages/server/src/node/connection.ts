@@ -1,14 +1,19 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ProgressWatch, Watched } from './progress-watch.ts';
 
-/** What a connection tells those that use it. */
+/** What a connection tells a request that came on it. */
 export interface ConnectionUser {
-  /** The socket takes more. Only the one that has the socket. */
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Whether it waits for bytes of the client. */
+  readonly isReceiving: boolean;
+  /** The socket takes more. */
   onDrain(): void;
   /** The connection is gone. */
   onClose(): void;
-  /** Whether it waits for bytes of the client. */
-  readonly isReceiving: boolean;
+  /** What comes cannot be taken for a request: says so, if nothing was said yet. False: it cannot. */
+  refuse(status: number): boolean;
 }
 
 const CONNECTION = Symbol('fanpipe.connection');
@@ -22,15 +27,22 @@ interface OwnedSocket extends Socket {
 /** More requests than this that wait for their turn, and no more are read from the socket. */
 const MOST_WAITING = 64;
 
-/** One connection of HTTP/1.1: its listeners are set once, not once per request. */
+/** One connection of HTTP/1: its listeners are set once, not once per request. */
 export class Connection implements Watched {
   readonly #socket: OwnedSocket;
   readonly #users: ConnectionUser[] = [];
+  #last: ConnectionUser | undefined;
   #isPaused = false;
+  #isRefused = false;
 
   /** The connection of a socket. Watches it from its first request to its end. */
   static of(socket: Socket, watch: ProgressWatch): Connection {
     return ((socket as OwnedSocket)[CONNECTION] ??= new Connection(socket, watch));
+  }
+
+  /** The connection of a socket on which a request has come. */
+  static find(socket: Socket): Connection | undefined {
+    return (socket as OwnedSocket)[CONNECTION];
   }
 
   private constructor(socket: Socket, watch: ProgressWatch) {
@@ -43,18 +55,22 @@ export class Connection implements Watched {
     });
   }
 
-  /** Requests whose replies are not complete, in the order in which they came. */
-  get users(): readonly ConnectionUser[] {
-    return this.#users;
+  /** Nothing is asked, and nothing of a reply waits in this process. */
+  get isIdle(): boolean {
+    const last = this.#last;
+    return last === undefined || (last.message.complete && last.response.writableFinished);
   }
 
+  /** A request has come. */
   enter(user: ConnectionUser): void {
+    this.#last = user;
     this.#users.push(user);
     if (this.#users.length <= MOST_WAITING || this.#isPaused) return;
     this.#isPaused = true;
     this.#socket.pause();
   }
 
+  /** Its reply is complete. */
   leave(user: ConnectionUser): void {
     const place = this.#users.indexOf(user);
     if (place === 0) this.#users.shift();
@@ -62,6 +78,31 @@ export class Connection implements Watched {
     if (!this.#isPaused || this.#users.length > MOST_WAITING / 2) return;
     this.#isPaused = false;
     this.#socket.resume();
+  }
+
+  /**
+   * What the client sends is no HTTP. Replies to what it asked before go out first, then `farewell`, a whole reply, unless the
+   * request in whose body it happened can say so itself.
+   */
+  refuse(status: number, farewell: string): void {
+    if (this.#isRefused) return;
+    this.#isRefused = true;
+    const last = this.#last;
+    if (last === undefined || this.isIdle) {
+      this.#bidFarewell(farewell);
+      return;
+    }
+    if (!last.message.complete) {
+      // It is the body of this one that is broken.
+      if (last !== this.#users[0] || !last.refuse(status)) this.#socket.destroy();
+      return;
+    }
+    last.response.once('finish', () => this.#bidFarewell(farewell));
+  }
+
+  #bidFarewell(farewell: string): void {
+    if (this.#socket.writable) this.#socket.write(farewell);
+    this.#socket.destroySoon();
   }
 
   get waiting(): number {
@@ -76,14 +117,16 @@ export class Connection implements Watched {
   }
 
   get isReceiving(): boolean {
-    return this.#users.some((user) => user.isReceiving);
+    return this.#last?.isReceiving ?? false;
   }
 
   get received(): number {
     return this.#socket.bytesRead;
   }
 
-  cut(): void {
+  cut(why: 'sending' | 'receiving'): void {
+    const first = this.#users[0];
+    if (why === 'receiving' && first !== undefined && first === this.#last && first.refuse(408)) return;
     this.#socket.destroy();
   }
 }

@@ -160,7 +160,7 @@ export abstract class Exchange implements HttpRequest {
       return;
     }
     this.finish();
-    if (body === undefined || isEmpty) response.end();
+    if (body === undefined || isEmpty || message.method === 'HEAD') response.end();
     else response.end(body);
   }
 

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Reply, StreamedBody } from '../http/reply.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
+import { refusal } from './refusal.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** A request over HTTP/1.0 or 1.1. */
@@ -27,6 +28,16 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
     this.gone();
   }
 
+  refuse(status: number): boolean {
+    const { response } = this;
+    if (this.isOver || response.headersSent || response.socket === null) return false;
+    this.gone();
+    const reply = refusal(status);
+    this.writeHead(reply, 0, true);
+    response.end();
+    return true;
+  }
+
   override finish(): void {
     super.finish();
     this.#connection.leave(this);
@@ -47,10 +58,9 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
   }
 
   #start(reply: Reply, body: StreamedBody): void {
-    if (this.isOver) return;
     const { response } = this;
     const { socket } = response;
-    if (socket === null) return;
+    if (this.isOver || socket === null) return;
     this.writeHead(reply, body.length, !this.message.complete);
     // The head and what there is at once go in one piece.
     socket.cork();
@@ -58,5 +68,15 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
     this.#sink = new SocketSink(this, socket, response.chunkedEncoding, body.length);
     body.start(this.#sink);
     socket.uncork();
+  }
+
+  /** Ends the reply whose body has been written. */
+  end(): void {
+    const { response } = this;
+    const { socket } = response;
+    this.finish();
+    // Its head was written before anybody knew that it is the last one here.
+    if (this.context.isClosing) response.once('finish', () => socket?.destroySoon());
+    response.end();
   }
 }

@@ -7,6 +7,7 @@ import type { Exchange } from './exchange.ts';
 import { Http1Exchange } from './http1-exchange.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import { ProgressWatch } from './progress-watch.ts';
+import { refusal } from './refusal.ts';
 
 /** What answers requests: the core of a server. */
 export type Handler = (request: HttpRequest) => Promise<Reply>;
@@ -21,7 +22,7 @@ export interface NodeListenerOptions {
   /** Told of every reply that is about to be sent. */
   readonly onReply?: (request: HttpRequest, reply: Reply) => void;
   /** Told what the handler throws; the client gets a 500. Default: prints it to stderr. */
-  readonly onError?: (error: unknown, request: HttpRequest) => void;
+  readonly onError?: (error: unknown, request?: HttpRequest) => void;
 }
 
 /** What `node:http` and `node:http2` call for each request. */
@@ -35,13 +36,6 @@ export interface NodeListener {
   /** From now on every connection closes behind its reply. */
   shutDown(): void;
 }
-
-const BAD_REQUEST: Reply = {
-  status: 400,
-  headers: ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'cross-origin'],
-  body: undefined,
-};
-const INTERNAL_ERROR: Reply = { ...BAD_REQUEST, status: 500 };
 
 /**
  * Puts a handler on `node:http` or `node:http2`, with nothing between it and the socket: requests are looked at where they lie,
@@ -75,12 +69,12 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
     if (exchange.isOver) return;
     onError(error, exchange);
     if (exchange.response.headersSent) exchange.response.destroy();
-    else send(exchange, INTERNAL_ERROR);
+    else send(exchange, refusal(500));
   }
 
   function run(exchange: Exchange): void {
     if (!exchange.isValid()) {
-      send(exchange, BAD_REQUEST);
+      send(exchange, refusal(400));
       return;
     }
     let reply: Promise<Reply>;

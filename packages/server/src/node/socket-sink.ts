@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Frame } from '../http/frame.ts';
 import type { ReplySink } from '../http/reply.ts';
-import type { Exchange } from './exchange.ts';
+import type { Http1Exchange } from './http1-exchange.ts';
 
 /** What may wait in a socket before its reader counts as slow, in bytes. */
 const HIGH_WATER_MARK = 65_536;
@@ -12,14 +12,14 @@ const HIGH_WATER_MARK = 65_536;
  */
 export class SocketSink implements ReplySink {
   onDrain: (() => void) | undefined;
-  readonly #exchange: Exchange;
+  readonly #exchange: Http1Exchange;
   readonly #socket: Socket;
   readonly #isChunked: boolean;
   /** Bytes that must still come; undefined: any number. */
   #left: number | undefined;
   #isFull = false;
 
-  constructor(exchange: Exchange, socket: Socket, isChunked: boolean, length: number | undefined) {
+  constructor(exchange: Http1Exchange, socket: Socket, isChunked: boolean, length: number | undefined) {
     this.#exchange = exchange;
     this.#socket = socket;
     this.#isChunked = isChunked;
@@ -56,8 +56,7 @@ export class SocketSink implements ReplySink {
       return;
     }
     this.onDrain = undefined;
-    exchange.finish();
-    exchange.response.end();
+    exchange.end();
   }
 
   abort(_reason: unknown): void {

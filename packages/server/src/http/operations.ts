@@ -1,0 +1,53 @@
+import type { HttpRequest } from './http-request.ts';
+import type { Metrics } from './metrics.ts';
+import type { Reply } from './reply.ts';
+
+export interface OperationsOptions {
+  /** What `/metrics` shows; none: there is no such path. */
+  readonly metrics?: Metrics | undefined;
+  /** What `/health` says: rejects if the server cannot work. */
+  readonly check: () => Promise<unknown>;
+}
+
+const encoder = new TextEncoder();
+
+/** Also asked by pages of other origins; never to be taken for something else than text, never to be kept. */
+const HEADERS = [
+  'x-content-type-options',
+  'nosniff',
+  'cross-origin-resource-policy',
+  'cross-origin',
+  'cache-control',
+  'no-store',
+];
+
+function text(status: number, type: string, content: string): Reply {
+  return { status, headers: ['content-type', type, ...HEADERS], body: encoder.encode(content) };
+}
+
+/**
+ * Answers what those who run a server ask: `/health` (200, or 503 while it cannot work) and `/metrics`. Undefined: the request is for
+ * the streams.
+ */
+export function operations(options: OperationsOptions): (request: HttpRequest) => Promise<Reply> | undefined {
+  const { metrics, check } = options;
+
+  async function health(): Promise<Reply> {
+    try {
+      await check();
+      return text(200, 'text/plain; charset=utf-8', 'ok\n');
+    } catch (error) {
+      return text(503, 'text/plain; charset=utf-8', `${error instanceof Error ? error.message : 'not ok'}\n`);
+    }
+  }
+
+  return (request) => {
+    const { path } = request;
+    if (path !== '/health' && (path !== '/metrics' || metrics === undefined)) return undefined;
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return Promise.resolve({ status: 405, headers: ['allow', 'GET, HEAD', ...HEADERS], body: undefined });
+    }
+    if (path === '/health') return health();
+    return Promise.resolve(text(200, 'text/plain; version=0.0.4; charset=utf-8', (metrics as Metrics).text()));
+  };
+}

@@ -1,0 +1,237 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { InvalidArgumentError, ServerClosedError } from '../errors.ts';
+import type { HttpRequest } from '../http/http-request.ts';
+import { Metrics } from '../http/metrics.ts';
+import { operations } from '../http/operations.ts';
+import type { Reply } from '../http/reply.ts';
+import { Connection } from './connection.ts';
+import { type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
+import { rawRefusal, statusOf } from './refusal.ts';
+import { SocketSet } from './socket-set.ts';
+
+/** What can be served: a `StreamServer`, or anything that answers requests. */
+export interface Servable {
+  handle(request: HttpRequest): Promise<Reply>;
+  /** Shutdown begins: requests that wait are answered at once, live replies end after saying where to go on. */
+  drain?(): void;
+  /** Shutdown ends: all that it holds is freed. Appends under way come to their end first. */
+  close?(): Promise<void>;
+  /** Rejects if it cannot work. */
+  check?(): Promise<unknown>;
+  /** Adds its numbers to `/metrics`. */
+  measure?(metrics: Metrics): void;
+}
+
+export interface ServeOptions extends NodeListenerOptions {
+  readonly server: Servable;
+  /** Default 4437; 0: any that is free. */
+  readonly port?: number;
+  /** Address to listen at. Default `127.0.0.1`: this machine alone. */
+  readonly host?: string;
+  /** Milliseconds in which the head of a request must have come. Default 30,000. */
+  readonly headersTimeout?: number;
+  /** Milliseconds that an idle connection is kept. Default 65,000: longer than proxies keep theirs. */
+  readonly keepAliveTimeout?: number;
+  /** Bytes that the head of a request may have, beyond which it is a 431. Default 16 KiB. */
+  readonly maxHeaderSize?: number;
+  /** Connections at a time; more are closed at once. Default 0: as many as the system allows. */
+  readonly maxConnections?: number;
+  /** Whether there are `/health` and `/metrics`. Default true. */
+  readonly operations?: boolean;
+  /** Key and certificate: HTTP/2 and HTTP/1.1 over TLS. */
+  readonly tls?: SecureServerOptions;
+}
+
+export interface CloseOptions {
+  /** Milliseconds that replies under way have to come to their end. Default 10,000. */
+  readonly grace?: number;
+}
+
+/** A server that listens. */
+export interface Serving {
+  /** Where, without a slash at the end. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** Open connections. */
+  readonly connections: number;
+  readonly metrics: Metrics;
+  /**
+   * Shuts down: takes no more connections, closes idle ones, lets replies under way finish (live ones end and say where to go on), and
+   * after the grace time cuts off what is left. Resolves when all is closed. May be called again.
+   */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+const BACKLOG = 4096;
+
+/** Listens and answers. Rejects if it cannot listen there. */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const serving = new NodeServing(options);
+  await serving.listen();
+  return serving;
+}
+
+class NodeServing implements Serving {
+  readonly metrics: Metrics = new Metrics();
+  readonly host: string;
+  readonly #server: Server | Http2SecureServer;
+  readonly #servable: Servable;
+  readonly #listener: NodeListener;
+  readonly #sockets = new SocketSet();
+  /** Those that speak HTTP/1: all, or behind TLS those that chose it. */
+  readonly #http1: SocketSet;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #onError: (error: unknown) => void;
+  readonly #scheme: string;
+  #port: number;
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ServeOptions) {
+    const { server: servable, port = 4437, host = '127.0.0.1', tls, maxConnections = 0 } = options;
+    const { headersTimeout = 30_000, keepAliveTimeout = 65_000, maxHeaderSize = 16_384 } = options;
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      throw new InvalidArgumentError(`port must be an integer from 0 to 65535, got ${String(port)}`);
+    }
+    this.host = host;
+    this.#port = port;
+    this.#servable = servable;
+    this.#listener = nodeListener(this.#handler(options.operations ?? true), {
+      ...options,
+      onReply: (request, reply) => {
+        this.metrics.count(request, reply);
+        options.onReply?.(request, reply);
+      },
+    });
+    // An upload may take as long as it makes progress, so there is no timeout for a whole request.
+    const limits = { headersTimeout, requestTimeout: 0, keepAliveTimeout, maxHeaderSize, joinDuplicateHeaders: true };
+    const connectionsCheckingInterval = Math.max(50, Math.min(headersTimeout / 4, 5_000));
+    this.#onError = (error) => (options.onError ?? console.error)(error);
+    this.#http1 = tls === undefined ? this.#sockets : new SocketSet();
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    this.#server =
+      tls === undefined
+        ? createHttpServer({ ...limits, connectionsCheckingInterval })
+        : createSecureServer({ allowHTTP1: true, ...limits, ...tls });
+    if (maxConnections > 0) this.#server.maxConnections = maxConnections;
+    this.#attach(this.#server);
+    this.#measure();
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    const host = this.host.includes(':') ? `[${this.host}]` : this.host;
+    return `${this.#scheme}://${host}:${this.#port}`;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  listen(): Promise<void> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port: this.#port, host: this.host, backlog: BACKLOG }, () => {
+        server.off('error', reject);
+        // No more sockets to be had, for one: those that are here go on.
+        server.on('error', this.#onError);
+        this.#port = (server.address() as AddressInfo).port;
+        resolve();
+      });
+    });
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    return (this.#closed ??= this.#close(options.grace ?? 10_000));
+  }
+
+  #handler(hasOperations: boolean): (request: HttpRequest) => Promise<Reply> {
+    const servable = this.#servable;
+    if (!hasOperations) return (request) => servable.handle(request);
+    const operate = operations({
+      metrics: this.metrics,
+      check: async () => {
+        if (this.#isClosing) throw new ServerClosedError();
+        await servable.check?.();
+      },
+    });
+    return (request) => operate(request) ?? servable.handle(request);
+  }
+
+  #attach(server: Server | Http2SecureServer): void {
+    server.on('request', this.#listener);
+    server.on('checkContinue', this.#listener.onContinue);
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuse(error, socket));
+    server.on('connection', (socket: Socket) => this.#sockets.add(socket));
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (socket.alpnProtocol !== 'h2') this.#http1.add(socket);
+    });
+    server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+    });
+  }
+
+  /** What came is no HTTP, or did not come in time. */
+  #refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const status = statusOf(error.code);
+    const connection = Connection.find(socket);
+    if (connection !== undefined) connection.refuse(status, rawRefusal(status));
+    else {
+      socket.write(rawRefusal(status));
+      socket.destroySoon();
+    }
+  }
+
+  async #close(grace: number): Promise<void> {
+    this.#isClosing = true;
+    this.#listener.shutDown();
+    const server = this.#server;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    this.#servable.drain?.();
+    this.#http1.closeIdle();
+    for (const session of this.#sessions) session.close();
+    await this.#sockets.empty(grace);
+    this.#sockets.destroy();
+    await Promise.all([closed, this.#servable.close?.()]);
+  }
+
+  #measure(): void {
+    const { metrics } = this;
+    const sockets = this.#sockets;
+    metrics.gauge('connections', 'Open connections.', () => sockets.size);
+    metrics.counter('connections_total', 'Connections that were ever opened.', () => sockets.opened);
+    metrics.counter('received_bytes_total', 'Bytes that came over connections.', () => sockets.received);
+    metrics.counter('sent_bytes_total', 'Bytes that went over connections.', () => sockets.sent);
+    metrics.gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
+    metrics.gauge('process_heap_used_bytes', 'JavaScript heap in use.', () => process.memoryUsage().heapUsed);
+    metrics.gauge(
+      'process_external_memory_bytes',
+      'Buffers outside of the heap.',
+      () => process.memoryUsage().external,
+    );
+    metrics.counter('process_cpu_seconds_total', 'Processor time of the process.', () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    });
+    metrics.gauge('process_uptime_seconds', 'How long the process runs.', () => process.uptime());
+    this.#servable.measure?.(metrics);
+  }
+}

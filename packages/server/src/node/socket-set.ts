@@ -1,0 +1,68 @@
+import type { Socket } from 'node:net';
+import { Connection } from './connection.ts';
+
+/** The open sockets of a server, and what went over those that are closed. */
+export class SocketSet {
+  readonly #sockets = new Set<Socket>();
+  #opened = 0;
+  #received = 0;
+  #sent = 0;
+  #onEmpty: (() => void) | undefined;
+
+  /** How many are open. */
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** How many were ever opened. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Bytes that came. */
+  get received(): number {
+    let sum = this.#received;
+    for (const socket of this.#sockets) sum += socket.bytesRead;
+    return sum;
+  }
+
+  /** Bytes that went. */
+  get sent(): number {
+    let sum = this.#sent;
+    for (const socket of this.#sockets) sum += socket.bytesWritten;
+    return sum;
+  }
+
+  add(socket: Socket): void {
+    this.#opened++;
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#received += socket.bytesRead;
+      this.#sent += socket.bytesWritten;
+      if (this.#sockets.size === 0) this.#onEmpty?.();
+    });
+  }
+
+  /** Closes those on which nothing is asked. */
+  closeIdle(): void {
+    for (const socket of this.#sockets) if (Connection.find(socket)?.isIdle ?? true) socket.destroySoon();
+  }
+
+  /** Resolves when all are closed, or after so many milliseconds. */
+  async empty(grace: number): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, grace);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Cuts off all that are open. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
