@@ -81,7 +81,7 @@ export interface RemoteOptions {
   readonly retry?: RetryOptions | false | undefined;
   /** How many redirects in a row are followed. Default 5. */
   readonly maxRedirects?: number | undefined;
-  /** Asked before each request, for the URL and for each target of a redirect; all but true refuses it. Default: all are allowed. */
+  /** Asked before each request, for the URL and each target of a redirect; all but true refuses it. Default: all are allowed. */
   readonly allowUrl?: ((url: URL) => boolean | Promise<boolean>) | undefined;
   /**
    * Puts together ranges of a resource that has neither a strong `ETag` nor a strong `Last-Modified`. Only its size can be

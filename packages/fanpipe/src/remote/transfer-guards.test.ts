@@ -126,6 +126,14 @@ describe('CLEAN: a signal', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 
+  test('CLEAN: of the options that has fired before: the other one has no listener', async () => {
+    const { signal } = new AbortController();
+    const { remote, asked } = scene([honest], { signal: AbortSignal.abort('enough') });
+    const outcome = readAll(remote.transfer(0, undefined, signal));
+    await settle();
+    expect([outcome.error, asked.length, getEventListeners(signal, 'abort').length]).toEqual(['enough', 0, 0]);
+  });
+
   test('CLEAN: of the options ends it too', async () => {
     const controller = new AbortController();
     const { remote, asked, clock } = scene([() => new Promise(() => {})], { signal: controller.signal });
