@@ -9,7 +9,7 @@ export interface RequestTarget {
 }
 
 /** Characters that RFC 3986 lets stand in a target, and a few that browsers send as they are. No `#`, no space, no 8-bit character. */
-const TARGET = /^[!$-~]+$/;
+const TARGET = /^[!"$-~]+$/;
 /** A name, an IPv4 address or an IPv6 address in brackets, and a port. */
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]+|\[[\da-fA-F:.]+\])(?::\d{0,5})?$/;
 const ABSOLUTE = /^https?:\/\/([^/?#]*)([^#]*)$/i;
