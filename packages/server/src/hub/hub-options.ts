@@ -1,0 +1,52 @@
+import type { Clock } from 'fanpipe';
+import type { DurabilityLevel, StreamConfig, StreamEnd } from '../backends/backend.ts';
+
+/** What a hub is made with. Every limit is a whole number, or Infinity. */
+export interface HubOptions {
+  /** Streams in all; more are refused. Default unlimited. */
+  readonly maxStreams?: number | undefined;
+  /** Bytes that one stream retains; appends beyond are refused. Default unlimited. */
+  readonly maxStreamBytes?: number | undefined;
+  /** Bytes that all streams retain together; appends beyond are refused. Default unlimited. */
+  readonly maxTotalBytes?: number | undefined;
+  /** Readers of one stream at a time, of this process. Default unlimited. */
+  readonly maxReaders?: number | undefined;
+  /** Producers that a stream remembers; the one that was not heard of for longest is forgotten. Default 10,000. */
+  readonly maxProducers?: number | undefined;
+  /** Newest bytes of a stream that are held in memory while somebody follows it. Default 256 KiB. */
+  readonly window?: number | undefined;
+  /** Default the runtime's. */
+  readonly clock?: Clock | undefined;
+}
+
+/** What a stream is created with. */
+export interface NewStreamConfig extends Omit<StreamConfig, 'contentType' | 'fork'> {
+  /** Default that of the source for a fork, else `application/octet-stream`. */
+  readonly contentType?: string | undefined;
+}
+
+/** What a stream is created with beside its configuration. */
+export interface NewStreamOptions {
+  /** First bytes. Handed over: nobody changes their memory any more. */
+  readonly chunks?: readonly Uint8Array[] | undefined;
+  readonly end?: StreamEnd | undefined;
+  /** Makes a fork of `source`, which shows its bytes below `offset`; by default all that it has now. */
+  readonly fork?: { readonly source: string; readonly offset?: number | undefined } | undefined;
+}
+
+/** What a hub has done and holds. Those of appends and readers are of this process, since it began. */
+export interface HubStats {
+  /** Streams in the backend. */
+  readonly streams: number;
+  /** Bytes that they retain. */
+  readonly bytes: number;
+  /** Streams that somebody follows. */
+  readonly live: number;
+  /** Readers that are open. */
+  readonly readers: number;
+  /** Appends that were acknowledged. */
+  readonly appends: number;
+  /** Their bytes. */
+  readonly appendedBytes: number;
+  readonly level: DurabilityLevel;
+}
