@@ -6,7 +6,7 @@ import { collectUntil } from '../../../../test/support/collector.ts';
 import { FakeClock, settle } from '../../../../test/support/fake-clock.ts';
 import { MemoryOrigin, type OriginOptions } from '../../../../test/support/memory-origin.ts';
 import { Random } from '../../../../test/support/random.ts';
-import type { RemoteOptions } from './options.ts';
+import type { Fetcher, RemoteOptions } from './options.ts';
 import { RemoteByteStream } from './remote-byte-stream.ts';
 
 const KIB = 1024;
@@ -20,9 +20,14 @@ afterEach(() => {
 function remoteOf(options: RemoteOptions = {}, how: OriginOptions = {}) {
   const origin = new MemoryOrigin(body, { chunk: () => CHUNK, ...how });
   const clock = new FakeClock();
-  const remote = new RemoteByteStream('http://origin.test/file', { fetcher: origin.fetcher, clock, ...options });
+  const signals: (AbortSignal | null | undefined)[] = [];
+  const fetcher: Fetcher = (url, init) => {
+    signals.push(init.signal);
+    return origin.fetcher(url, init);
+  };
+  const remote = new RemoteByteStream('http://origin.test/file', { fetcher, clock, ...options });
   open.push(remote);
-  return { remote, origin, clock };
+  return { remote, origin, clock, signals };
 }
 
 /** A remote stream that has met a server with ranges, so that its requests have ends. */
@@ -191,22 +196,49 @@ describe('a reader that has stopped', () => {
     expect(clock.pending).toBe(1);
   });
 
-  test('WINDOW: while someone waits it does not count, however late the bytes come', async () => {
+  test.each([
+    ['further on', 10],
+    ['somewhere else, with another request', 3000 * KIB],
+  ])('WINDOW: while someone waits it does not count, however late the bytes come: %s', async (_, place) => {
     const { remote, origin, clock } = remoteOf({ idleTimeout: 3000, timeout: 1_000_000 });
-    let at = 0;
-    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
-      if (at >= 64 * KIB) await clock.sleep(10_000);
-      controller.enqueue(body.slice(at, at + CHUNK));
-      at += CHUNK;
+    // All but the first window comes late.
+    origin.before = (_count, { from, to }) => {
+      let at = from;
+      const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+        if (at >= 64 * KIB) await clock.sleep(10_000);
+        if (at >= to) controller.close();
+        else controller.enqueue(body.slice(at, Math.min(to, at + 64 * KIB)));
+        at += 64 * KIB;
+      };
+      const headers = { etag: '"v1"', 'content-range': `bytes ${from}-${to - 1}/${body.length}` };
+      return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { status: 206, headers });
     };
-    const headers = { etag: '"v1"', 'content-range': `bytes 0-${body.length - 1}/${body.length}` };
-    origin.before = () => new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { status: 206, headers });
     await remote.read(10);
     await clock.advance(2000);
+    await remote.seek(place);
     const read = remote.read(64 * KIB);
-    await clock.advance(10_000);
-    same(await read, 10);
-    expect(origin.requests).toHaveLength(1);
+    // Until all has come, and no longer than that.
+    await clock.advance(20_000);
+    same(await read, place);
+    expect(origin.requests).toHaveLength(place === 10 ? 1 : 2);
+  });
+
+  test('CLEAN: no timer is left of a request that was given up earlier', async () => {
+    const { remote, clock } = remoteOf({ maxConnections: 1, skipLimit: 0 });
+    await remote.read(10);
+    await settle();
+    expect(clock.pending).toBe(1);
+    await remote.readAt(3000 * KIB, 10);
+    expect(clock.pending).toBe(0);
+
+    const { remote: shared, clock: other } = remoteOf();
+    const writer = shared.share();
+    await writer.stream({ highWaterMark: 0 })[Symbol.asyncIterator]().next();
+    await settle();
+    expect(other.pending).toBe(1);
+    writer.close();
+    await settle();
+    expect(other.pending).toBe(0);
   });
 
   test('WINDOW: the timer does not keep the process alive', async () => {
@@ -255,11 +287,12 @@ describe('the end of a request', () => {
   }
 
   test('SEEK: a seek away then leaves its connection to be used again', async () => {
-    const { remote, origin } = await atItsEnd();
+    const { remote, origin, signals } = await atItsEnd();
     await remote.seek(3000 * KIB);
     same(await remote.read(10), 3000 * KIB);
     await settle();
     expect(origin.requests.map(({ state }) => state)).toEqual(['ended', 'open']);
+    expect(signals.at(-2)?.aborted).toBe(false);
   });
 
   test('SEEK: a step that waits for it, to go on with the next request, can be left', async () => {

@@ -499,6 +499,16 @@ describe('what goes wrong', () => {
     expect(failing.requests).toHaveLength(1);
     same(await other.read(10), slice(0, 10));
   });
+
+  test('what went wrong with autostart is forgotten when the first read is somewhere else', async () => {
+    const { remote, origin } = remoteOf({ autostart: true });
+    origin.before = (count) => (count === 1 ? new Response(null, { status: 403 }) : undefined);
+    await settle();
+    await remote.seek(300 * KIB);
+    same(await remote.read(10), slice(300 * KIB, 10));
+    await remote.seek(0);
+    same(await remote.read(10), slice(0, 10));
+  });
 });
 
 describe('share', () => {
