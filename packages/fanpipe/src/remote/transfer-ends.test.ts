@@ -129,6 +129,9 @@ describe('a body of which only a part is wanted', () => {
     expect(outcome).toEqual({ bytes: range(25, 42), done: true });
     expect([remote.stats.bytesFetched, asked[0]?.init.signal?.aborted, clock.pending]).toEqual([50, true, 0]);
     expect(remote.rangeSupport).toBe('none');
+    const atBorder = readAll(remote.transfer(30, 42));
+    await settle();
+    expect(atBorder).toEqual({ bytes: range(30, 42), done: true });
   });
 
   test('EXACT: says nothing of ranges where none was asked for', async () => {
@@ -215,6 +218,19 @@ describe('lengths', () => {
     const outcome = readAll(remote.transfer(5, undefined));
     await settle();
     expect([outcome.done, outcome.error?.code]).toEqual([undefined, 'ERR_FANPIPE_WRONG_RANGE']);
+  });
+
+  test('EXACT: likewise, also if the bytes that were given last lie before it', async () => {
+    const unknown: Reply = ({ from, to }) =>
+      part(from, to, { ...strong, 'content-range': `bytes ${from}-${to - 1}/*` });
+    const none: Reply = () => new Response(null, { status: 416, headers: { 'content-range': 'bytes */40' } });
+    const { remote } = scene([unknown, unknown, none]);
+    const given = [readAll(remote.transfer(50, 60)), readAll(remote.transfer(0, 10))];
+    await settle();
+    expect(given.map(({ bytes }) => bytes)).toEqual([range(50, 60), range(0, 10)]);
+    const outcome = readAll(remote.transfer(90, undefined));
+    await settle();
+    expect([outcome.error?.code, remote.size]).toEqual(['ERR_FANPIPE_RESOURCE_CHANGED', undefined]);
   });
 
   test('EXACT: a 416 that contradicts itself tells no size', async () => {

@@ -107,6 +107,16 @@ describe('what is not HTTP', () => {
     expect([outcome.bytes, outcome.error?.code, asked.length]).toEqual([[], 'ERR_FANPIPE_INVALID_CHUNK', 1]);
   });
 
+  test.each([
+    ['a DataView', new DataView(BYTES.buffer, 10, 10)],
+    ['two bytes an item', new Uint16Array(BYTES.buffer, 10, 5)],
+  ])('EXACT: a chunk of %s is its bytes', async (_, chunk) => {
+    const { remote } = scene([() => part(10, 20, strong, { chunks: [chunk] })]);
+    const outcome = readAll(remote.transfer(10, 20));
+    await settle();
+    expect(outcome).toEqual({ bytes: range(10, 20), done: true });
+  });
+
   test('RESUME: an AbortError of the fetcher is a failure, and nobody’s abort', async () => {
     const { remote, clock, told } = scene([() => Promise.reject(new DOMException('mine', 'AbortError')), honest]);
     const outcome = readAll(remote.transfer(0, undefined));
