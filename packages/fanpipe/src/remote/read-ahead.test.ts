@@ -220,7 +220,7 @@ describe('a reader that has stopped', () => {
     // Until all has come, and no longer than that.
     await clock.advance(20_000);
     same(await read, place);
-    expect(origin.requests).toHaveLength(place === 10 ? 1 : 2);
+    expect(origin.requests.slice(0, 2).map(({ from }) => from)).toEqual(place === 10 ? [0] : [0, place]);
   });
 
   test('CLEAN: no timer is left of a request that was given up earlier', async () => {
