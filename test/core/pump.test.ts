@@ -251,6 +251,33 @@ describe('END WAIT: writers that end, and readers that are slow', () => {
     expect(source.destroyed).toBe(true);
   });
 
+  test('FAIL CLEAN: a Node Readable that has failed before it is read, and nobody listens yet', async () => {
+    const text = await new Promise<Promise<string>>((resolve) => {
+      // Here errors are emitted before any microtask runs.
+      process.nextTick(() => {
+        const source = new Readable({ read() {} });
+        source.destroy(REASON);
+        resolve(
+          ByteWriter.from(source)
+            .stream()
+            .text()
+            .catch((error) => error),
+        );
+      });
+    });
+    expect(text).toBe(REASON);
+  });
+
+  test('END CLEAN: a Node Readable that fails because it is left before its first chunk', async () => {
+    for (const signal of [undefined, AbortSignal.abort(REASON)]) {
+      const source = new Readable({ read() {}, destroy: (_, done) => done(new Error('and does not like it')) });
+      ByteWriter.from(source, { signal }).close();
+      await settle();
+      // An error that nobody hears fails the run.
+      expect(source.destroyed).toBe(true);
+    }
+  });
+
   test('END CLEAN: a source that has ended is not left, nor one that has no return', async () => {
     const source = new Counting();
     source.endsAt = 3;

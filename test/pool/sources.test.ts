@@ -1,6 +1,6 @@
 /** What an entry can be filled from, and what is refused: WHOLE for each kind of source. */
 
-import { PassThrough, Readable } from 'node:stream';
+import { addAbortSignal, PassThrough, Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { ByteWriter } from '../../packages/fanpipe/src/core/byte-writer.ts';
 import type { PoolSource } from '../../packages/fanpipe/src/pool/options.ts';
@@ -352,6 +352,21 @@ describe('sources that are left', () => {
       expect(pool.stats()).toMatchObject({ entries: [], bytes: 0 });
     });
   }
+
+  test('GROUP CLEAN: a Node Readable that fails by the signal, at whatever moment its last reader leaves', async () => {
+    for (let steps = 0; steps < 12; steps++) {
+      const source = new PassThrough();
+      const reader = new StreamPool().open('key', async ({ signal }) => {
+        for (let i = 0; i < 4; i++) await null;
+        return addAbortSignal(signal, source);
+      });
+      for (let i = 0; i < steps; i++) await null;
+      reader.cancel();
+      await settle();
+      // An error that nobody hears fails the run. Before its opener was called nothing was asked for.
+      expect(source.destroyed).toBe(steps > 0);
+    }
+  });
 
   test('WHOLE CLEAN: an opener that fails when nobody wants it any more disturbs nobody', async () => {
     const pool = new StreamPool();

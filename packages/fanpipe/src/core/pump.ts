@@ -98,17 +98,26 @@ function readWebStream<T>(source: ReadableStream<T>): SourceReader<T> {
 }
 
 function readAsyncIterable<T>(source: AsyncIterable<T>): SourceReader<T> {
+  if (isNodeStream(source)) return readNodeStream(source);
   const iterator = source[Symbol.asyncIterator]();
-  // The iterator of a Node stream takes a `return()` only after the chunk that it waits for, or not at all before the first one:
-  // a socket that has fallen silent would stay open for ever.
-  const leave = async (): Promise<unknown> => (isNodeStream(source) ? source.destroy() : iterator.return?.());
-  return { next: () => iterator.next(), leave };
+  return { next: () => iterator.next(), leave: async () => iterator.return?.() };
+}
+
+function readNodeStream<T>(source: AsyncIterable<T> & NodeStream): SourceReader<T> {
+  // Its iterator listens for an error from the first `next()` on. One that comes before, or because the source is left before,
+  // would be heard by nobody, and end the process.
+  source.on?.('error', () => {});
+  const iterator = source[Symbol.asyncIterator]();
+  // That iterator takes a `return()` only after the chunk that it waits for, or not at all before the first one: a socket that
+  // has fallen silent would stay open for ever.
+  return { next: () => iterator.next(), leave: async () => source.destroy() };
 }
 
 /** As much of a Node stream as is needed to know one, and to leave it. */
 export interface NodeStream {
   pipe(target: unknown): unknown;
   destroy(): void;
+  on?(event: 'error', listener: (error: unknown) => void): unknown;
   readonly readableEnded?: boolean;
 }
 
