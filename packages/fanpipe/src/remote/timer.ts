@@ -1,18 +1,10 @@
-import type { Clock } from '../monitor/index.ts';
+import { Alarm, type Clock } from '../monitor/index.ts';
 
-/** Runtimes take a longer delay for none at all, so a longer wait is made of several. */
-const LONGEST_DELAY = 2 ** 31 - 1;
-
-/** Calls back once, `ms` milliseconds from now, however long that is. Returns what takes it back. */
+/** Calls back once, `ms` milliseconds from now and never earlier, however long that is. Returns what takes it back. */
 export function startTimer(clock: Clock, ms: number, callback: () => void): () => void {
-  let handle: unknown;
-  const wait = (left: number): void => {
-    const part = Math.min(left, LONGEST_DELAY);
-    handle = clock.setTimeout(() => (left > part ? wait(left - part) : callback()), part);
-  };
-  // Rounded up, since timers count whole milliseconds.
-  wait(Math.ceil(ms));
-  return () => clock.clearTimeout(handle);
+  const alarm = new Alarm(clock, callback);
+  alarm.setIn(ms);
+  return () => alarm.clear();
 }
 
 /** Waits, unless `signal` fires: then rejects with its reason. Leaves neither a timer nor a listener. */
