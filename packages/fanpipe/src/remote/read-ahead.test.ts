@@ -123,6 +123,29 @@ describe('the window', () => {
     same(await remote.read(64 * KIB), 32 * KIB);
   });
 
+  test('WINDOW: no request is made for a window that is here', async () => {
+    const { remote, origin } = await knownRemoteOf();
+    await remote.readAt(64 * KIB, 500 * KIB);
+    origin.requests.length = 0;
+    for (let n = 0; n < 10; n++) same(await remote.read(10 * KIB), n * 10 * KIB);
+    await settle();
+    expect(origin.ranges).toEqual([`bytes=0-${64 * KIB - 1}`]);
+  });
+
+  test('WINDOW: a request with an end is read to that, whatever the chunks are', async () => {
+    const { remote, origin } = await knownRemoteOf();
+    origin.options.chunk = () => 10 * KIB;
+    await remote.read(10);
+    await settle();
+    expect(origin.requests.map(({ read, state }) => [read, state])).toEqual([[64 * KIB, 'ended']]);
+  });
+
+  test('WINDOW: autostart fetches a chunk also where nothing is read ahead', async () => {
+    const { remote, origin } = remoteOf({ autostart: true, readAhead: 0 });
+    await settle();
+    expect([origin.bytesRead, remote.size]).toEqual([CHUNK, body.length]);
+  });
+
   test('SEEK: a seek into what is on its way makes no request', async () => {
     const { remote, origin } = remoteOf({ autostart: true, skipLimit: 0, mergeGap: 0 }, { isLate: true });
     await settle();
@@ -315,6 +338,16 @@ describe('connections', () => {
     same(far, 3_000_000);
     same(await remote.read(200 * KIB), 1000);
     expect([origin.most, clock.now()]).toEqual([1, 0]);
+  });
+
+  test('SEEK: a readAt waits for the request of the reader also while that has no connection yet', async () => {
+    const { remote, origin } = remoteOf({ maxConnections: 1 }, { isLate: true });
+    const far = remote.readAt(3000 * KIB, 10);
+    await Promise.resolve();
+    const [first, near] = await Promise.all([remote.read(1000), remote.readAt(30 * KIB, 10), far]);
+    same(first, 0);
+    same(near, 30 * KIB);
+    expect(origin.requests.map(({ from }) => from)).toEqual([3000 * KIB, 0]);
   });
 
   test('WINDOW: never more than maxConnections at a time', async () => {
