@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { InvalidArgumentError } from '../../packages/fanpipe/src/errors.ts';
 import { StreamPool } from '../../packages/fanpipe/src/pool/stream-pool.ts';
-import { settle } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 
 function refusal(call: () => unknown): InvalidArgumentError {
   try {
@@ -41,6 +41,29 @@ describe('bad input: options of a pool', () => {
       argument: 'onLastLeave.stopAfter',
       value,
     });
+  });
+
+  test('KEEP GROUP: stopAfter is read once, when it is checked, and not when somebody leaves', async () => {
+    let reads = 0;
+    const onLastLeave = {
+      get stopAfter(): number {
+        return reads++ === 0 ? 50 : Number.NaN;
+      },
+    };
+    for (const [ofPool, ofOpen] of [
+      [{ onLastLeave }, {}],
+      [{}, { onLastLeave }],
+    ]) {
+      reads = 0;
+      const clock = new FakeClock();
+      const pool = new StreamPool({ clock, ...ofPool });
+      pool.open('key', () => new ReadableStream(), ofOpen).cancel();
+      await clock.advance(49);
+      expect(pool.stats().entries).toHaveLength(1);
+      await clock.advance(1);
+      expect(pool.stats().entries).toEqual([]);
+      expect(reads).toBe(1);
+    }
   });
 
   test('KEEP: options that are none', () => {

@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { settle } from '../../../../test/support/fake-clock.ts';
 import { channelOf } from '../core/base-writer.ts';
 import { openCursor } from '../core/open-cursor.ts';
 import type { Seat } from '../core/seat.ts';
+import { SlabAllocator } from '../core/slab-allocator.ts';
 import { EntryWriter } from './entry-writer.ts';
 import { openRange } from './open-range.ts';
 import { resolveOpenOptions } from './options.ts';
@@ -42,6 +43,22 @@ describe('EntryWriter', () => {
     writer.close();
     await expect(writer.write('x')).rejects.toMatchObject({ code: 'ERR_FANPIPE_WRITER_ENDED' });
     expect(claims).toHaveLength(3);
+  });
+
+  test('KEEP: room for what could not be copied is given back', async () => {
+    let claimed = 0;
+    const writer = new EntryWriter((size) => {
+      claimed += size;
+    });
+    await writer.write('abc');
+    const reason = new RangeError('Array buffer allocation failed');
+    const copy = vi.spyOn(SlabAllocator.prototype, 'copy').mockImplementation(() => {
+      throw reason;
+    });
+    await expect(writer.write('abcde')).rejects.toBe(reason);
+    await writer.write('');
+    copy.mockRestore();
+    expect([claimed, writer.bytesWritten]).toEqual([3, 3]);
   });
 
   test('RANGE: a chunk is cut at each border, and at none that is gone or passed', async () => {

@@ -19,7 +19,7 @@ export class EntryWriter extends ByteWriter {
   takesOver = false;
   readonly #claim: (size: number) => void;
 
-  /** `claim` takes room for so many bytes, or throws. */
+  /** `claim` takes room for so many bytes, or throws; below zero it gives room back. */
   constructor(claim: (size: number) => void) {
     super({ replay: 'all' });
     this.#claim = claim;
@@ -41,14 +41,17 @@ export class EntryWriter extends ByteWriter {
   }
 
   #take(bytes: Uint8Array, options: WriteOptions | undefined): Promise<void> {
-    if (this.state === 'open') {
-      try {
-        this.#claim(bytes.length);
-      } catch (error) {
-        return Promise.reject(error);
-      }
+    if (this.state !== 'open') return super.write(bytes, options);
+    const { bytesWritten } = this;
+    try {
+      this.#claim(bytes.length);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return super.write(bytes, options);
+    const written = super.write(bytes, options);
+    // The runtime has no memory for a copy.
+    if (this.bytesWritten === bytesWritten) this.#claim(-bytes.length);
+    return written;
   }
 
   /** Writes up to each border by itself, and goes on from there when no blocking stream is over its mark. */

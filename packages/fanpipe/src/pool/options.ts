@@ -19,8 +19,8 @@ export interface PoolContext<K = string> {
   /** The key that was asked for. */
   readonly key: K;
   /**
-   * Fires when the entry ends otherwise than with its source: all readers left, the pool was closed, the budget is exceeded.
-   * It belongs to the entry and not to whoever opened it first. Hand it on to `fetch`.
+   * Fires when the entry ends otherwise than complete: all readers left, the pool was closed, a limit is exceeded, the source
+   * failed. It belongs to the entry and not to whoever opened it first. Hand it on to `fetch`.
    */
   readonly signal: AbortSignal;
 }
@@ -101,10 +101,10 @@ const LONGEST_DELAY = 2 ** 31 - 1;
 /** Checks the options of a pool, and fills in what is missing. */
 export function resolvePoolOptions(options: StreamPoolOptions): ResolvedPoolOptions {
   checkOptions(options);
-  const { budget = DEFAULT_BUDGET, ttl, onLastLeave = 'stop', clock = systemClock } = options;
+  const { budget = DEFAULT_BUDGET, ttl, onLastLeave: lastLeave = 'stop', clock = systemClock } = options;
   checkAmount('budget', budget);
   if (ttl !== undefined) checkDelay('ttl', ttl);
-  checkLastLeave(onLastLeave);
+  const onLastLeave = checkLastLeave(lastLeave);
   checkClock(clock);
   return { budget, ttl, onLastLeave, clock };
 }
@@ -113,27 +113,30 @@ export function resolvePoolOptions(options: StreamPoolOptions): ResolvedPoolOpti
 export function resolveOpenOptions(options: PoolOpenOptions): ResolvedOpenOptions {
   checkOptions(options);
   const { start = 0, end = Number.POSITIVE_INFINITY, maxBytes = Number.POSITIVE_INFINITY } = options;
-  const { overflow, highWaterMark, onMissed, copy, signal, onLastLeave } = options;
+  const { overflow, highWaterMark, onMissed, copy, signal, onLastLeave: lastLeave } = options;
   checkAmount('start', start);
   if (end !== Number.POSITIVE_INFINITY) {
     checkAmount('end', end);
     if (end < start) throw new InvalidArgumentError('end', end, `an offset from the start on, which is ${start}`);
   }
   if (maxBytes !== Number.POSITIVE_INFINITY) checkAmount('maxBytes', maxBytes);
-  if (onLastLeave !== undefined) checkLastLeave(onLastLeave);
+  const onLastLeave = lastLeave === undefined ? undefined : checkLastLeave(lastLeave);
   checkSignal(signal);
   return { start, end, overflow, highWaterMark, onMissed, copy: copy === true, signal, onLastLeave, maxBytes };
 }
 
-function checkDelay(argument: string, value: unknown): void {
+function checkDelay(argument: string, value: unknown): asserts value is number {
   if (typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY) return;
   throw new InvalidArgumentError(argument, value, `a number of milliseconds from 0 to ${LONGEST_DELAY}`);
 }
 
-function checkLastLeave(value: unknown): void {
-  if (value === 'stop' || value === 'keep') return;
+/** Returns it as it is now: the caller's object may change, or run code, by the time at which somebody leaves. */
+function checkLastLeave(value: unknown): LastLeave {
+  if (value === 'stop' || value === 'keep') return value;
   if (typeof value !== 'object' || value === null || !('stopAfter' in value)) {
     throw new InvalidArgumentError('onLastLeave', value, "'stop', 'keep' or { stopAfter: milliseconds }");
   }
-  checkDelay('onLastLeave.stopAfter', value.stopAfter);
+  const { stopAfter } = value;
+  checkDelay('onLastLeave.stopAfter', stopAfter);
+  return { stopAfter };
 }

@@ -30,7 +30,7 @@ export class PoolLedger {
   }
 
   /**
-   * Takes room for `size` bytes. Nothing is evicted where that would not be enough.
+   * Takes room for `size` bytes; below zero, gives it back. Nothing is evicted where that would not be enough.
    *
    * @throws PoolBudgetError
    */
