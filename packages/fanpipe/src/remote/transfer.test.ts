@@ -216,6 +216,11 @@ describe('EXACT: what is given', () => {
     ],
     ['a 416 where there are bytes', WrongRangeError, () => new Response(null, { status: 416 })],
     [
+      'a 416 with a range',
+      WrongRangeError,
+      () => new Response(null, { status: 416, headers: { 'content-range': 'bytes 5-9/10' } }),
+    ],
+    [
       'an encoding',
       EncodedBodyError,
       (from: number, to: number) => part(from, to, { headers: { 'content-encoding': 'gzip' } }),
