@@ -291,6 +291,8 @@ describe('RESUME: a fetch', () => {
   test.each([
     ['nothing', undefined],
     ['text', 'text'],
+    ['what throws', Object.defineProperty({}, 'status', { get: () => JSON.parse('') })],
+    ['a body that is locked', Object.defineProperty(new Response('x'), 'body', { value: { locked: true } })],
     ['a body that was read', Object.defineProperty(new Response('x'), 'bodyUsed', { value: true })],
   ])('that answers %s is told as a mistake of the fetcher', async (_, answer) => {
     const { go, clock } = scene({}, { fetcher: async () => answer as Response });

@@ -76,6 +76,10 @@ async function call(fetcher: ResolvedRemoteOptions['fetcher'], url: string, init
 
 /** What a fetcher of the caller's returns may be anything; and no `instanceof`, since it may be of another realm. */
 function isUnread(response: Response): boolean {
-  const isResponse = typeof response?.status === 'number' && typeof response.headers?.get === 'function';
-  return isResponse && !response.bodyUsed && response.body?.locked !== true;
+  try {
+    const isResponse = typeof response?.status === 'number' && typeof response.headers?.get === 'function';
+    return isResponse && !response.bodyUsed && response.body?.locked !== true;
+  } catch {
+    return false;
+  }
 }
