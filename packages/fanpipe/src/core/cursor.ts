@@ -212,7 +212,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
         return;
       }
       if (this.slot >= 0) channel.unpark(this);
-      this.#shift()(result);
+      this.shiftWaiter()(result);
     }
   }
 
@@ -236,7 +236,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   /** The waiter that is to be settled now; the one behind it becomes the first. */
-  #shift(): Waiter {
+  protected shiftWaiter(): Waiter {
     const waiter = this.waiter as Waiter;
     const { seat } = this;
     this.waiter = seat?.queue?.shift() ?? null;
@@ -252,7 +252,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
     if (this.waiter === null) return;
     this.channel.unpark(this);
     const ending = this.#leaveAtEnd();
-    while (this.waiter !== null) this.#shift()(ending.kind === 'failed' ? rejection(ending.reason) : DONE_RESULT);
+    while (this.waiter !== null) this.shiftWaiter()(ending.kind === 'failed' ? rejection(ending.reason) : DONE_RESULT);
   }
 
   // ---- being watched
@@ -376,7 +376,7 @@ export class Cursor<T> implements AsyncIterableIterator<T, undefined> {
       return;
     }
     if (seat.queue === null) this.channel.unpark(this);
-    this.#shift()(rejection(error));
+    this.shiftWaiter()(rejection(error));
   }
 
   #takeTrouble(seat: Seat<T>): CallbackError {

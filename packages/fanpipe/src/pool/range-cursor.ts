@@ -1,7 +1,7 @@
 import type { Channel } from '../core/channel.ts';
 import type { ChunkNode } from '../core/chunk-node.ts';
 import { Cursor } from '../core/cursor.ts';
-import { DONE, type Seat, type Waiter } from '../core/seat.ts';
+import { DONE, type Seat } from '../core/seat.ts';
 import { OffsetNotWrittenError } from '../errors.ts';
 import { arrive, standAhead } from './range-borders.ts';
 
@@ -117,7 +117,7 @@ export class RangeCursor extends Cursor<Uint8Array> {
         return;
       }
       const result = this.taken === 'for batches' ? { value: this.#takeAll(), done: false } : this.#take();
-      this.#shift()(result);
+      this.shiftWaiter()(result);
       this.#endIfOver();
     }
   }
@@ -185,15 +185,5 @@ export class RangeCursor extends Cursor<Uint8Array> {
   #endIfOver(): void {
     const seat = this.#seat;
     if (seat.ending === null && seat.position >= this.#end) this.channel.detach(seat, DONE);
-  }
-
-  /** The waiter that is to be settled now; the one behind it becomes the first. */
-  #shift(): Waiter {
-    const seat = this.#seat;
-    const waiter = this.waiter as Waiter;
-    this.waiter = seat.queue?.shift() ?? null;
-    if (seat.queue?.length === 0) seat.queue = null;
-    if (this.waiter === null) seat.parked = null;
-    return waiter;
   }
 }
