@@ -102,6 +102,9 @@ describe('readAt', () => {
       const { remote } = remoteOf({}, { tellsSize });
       expect(await remote.readAt(body.length + 5, 10)).toHaveLength(0);
       same(await remote.readAt(body.length - 5, 10), body.length - 5, 5);
+      // And at once, by one that does not know it yet.
+      const { remote: other } = remoteOf({}, { tellsSize });
+      expect(await other.readAt(body.length - 5, 10)).toEqual(body.slice(-5));
     }
   });
 
