@@ -93,6 +93,11 @@ export async function serveTest(handler: TestHandler, options: TestOptions = {})
   return serving;
 }
 
+/** Resolves when it holds; looks at each turn of the event loop. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A client that says what it is told and keeps all that it hears. */
 export class RawClient {
   readonly socket: Socket;

@@ -32,6 +32,8 @@ export class Connection implements Watched {
   readonly #socket: OwnedSocket;
   readonly #users: ConnectionUser[] = [];
   #last: ConnectionUser | undefined;
+  /** A reply has said that it is the last one: what comes behind it is not begun. */
+  isLast = false;
   #isPaused = false;
   #isRefused = false;
 
@@ -88,6 +90,11 @@ export class Connection implements Watched {
     if (this.#isRefused) return;
     this.#isRefused = true;
     const last = this.#last;
+    if (last !== undefined && this.isLast) {
+      // All has been said; what comes is only let go.
+      if (!last.message.complete) this.#socket.destroySoon();
+      return;
+    }
     if (last === undefined || this.isIdle) {
       this.#bidFarewell(farewell);
       return;

@@ -3,7 +3,7 @@ import { RequestBrokenError } from '../errors.ts';
 import type { HttpRequest } from '../http/http-request.ts';
 import type { Reply, StreamedBody } from '../http/reply.ts';
 import { RequestBody } from './request-body.ts';
-import { isRepeated, parseTarget, type RequestTarget } from './request-target.ts';
+import { parseTarget, type RequestTarget } from './request-target.ts';
 
 /** What exchanges of one listener share. */
 export interface ExchangeContext {
@@ -16,6 +16,8 @@ export interface ExchangeContext {
 /** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
 const LINGER_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 5_000;
+/** More than any client sends; node:http would let those beyond a number go without a word. */
+const MOST_HEADERS = 500;
 /** A rest of a body that is read so that the connection can go on. */
 const WORTH_READING = 65_536;
 
@@ -41,16 +43,18 @@ export abstract class Exchange implements HttpRequest {
     this.context = context;
   }
 
-  /** Whether the request line and the `Host` are such that no two hops can take them for two requests. To be called first. */
-  isValid(): boolean {
+  /**
+   * The status with which the request is refused before the handler sees it, or undefined. To be called first. Refused is what two
+   * hops could take for two requests.
+   */
+  refusal(): number | undefined {
     const { message } = this;
-    const host = message.headers.host;
-    if (message.httpVersionMajor < 2 && isRepeated(message.rawHeaders, 'host')) return false;
+    if (message.rawHeaders.length > 2 * MOST_HEADERS) return 431;
+    const host = message.headers.host ?? (message.headers[':authority'] as string | undefined);
     // A host framework that strips its prefix from `url` keeps the whole.
     const { originalUrl } = message as { originalUrl?: string };
-    const authority = host ?? (message.headers[':authority'] as string | undefined);
-    this.#target = parseTarget(originalUrl ?? message.url ?? '', authority);
-    return this.#target !== undefined;
+    this.#target = parseTarget(originalUrl ?? message.url ?? '', host);
+    return this.#target === undefined ? 400 : undefined;
   }
 
   get method(): string {
@@ -87,6 +91,9 @@ export abstract class Exchange implements HttpRequest {
     if (length !== undefined) return Number(length);
     return this.mayHaveBody ? undefined : 0;
   }
+
+  /** Nobody knows where the request ends, so the connection ends with it. */
+  protected isUnframed = false;
 
   /** Whether a body without a length may come. */
   protected abstract readonly mayHaveBody: boolean;
@@ -155,7 +162,7 @@ export abstract class Exchange implements HttpRequest {
     const isEmpty = status === 204 || status === 304 || (body === undefined && message.method === 'HEAD');
     const isUnread = !message.complete && this.#isLongRest();
     this.writeHead(reply, isEmpty ? undefined : (body?.length ?? 0), isUnread);
-    if (isUnread && !this.#expectsContinue) {
+    if (isUnread && !this.#expectsContinue && !this.isUnframed) {
       this.#linger(body);
       return;
     }
@@ -166,7 +173,7 @@ export abstract class Exchange implements HttpRequest {
 
   /** Whether so much of the request is unread that the connection is not worth reading it. */
   #isLongRest(): boolean {
-    if (this.#expectsContinue) return true;
+    if (this.#expectsContinue || this.isUnframed) return true;
     const length = this.bodyLength;
     return length === undefined || length > WORTH_READING;
   }

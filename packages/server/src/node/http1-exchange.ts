@@ -3,12 +3,14 @@ import type { Reply, StreamedBody } from '../http/reply.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import { refusal } from './refusal.ts';
+import { isRepeated } from './request-target.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** A request over HTTP/1.0 or 1.1. */
 export class Http1Exchange extends Exchange implements ConnectionUser {
   readonly #connection: Connection;
   #sink: SocketSink | undefined;
+  #isLast = false;
 
   constructor(message: IncomingMessage, response: ServerResponse, context: ExchangeContext, connection: Connection) {
     super(message, response, context);
@@ -18,6 +20,27 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
 
   protected get mayHaveBody(): boolean {
     return this.message.headers['transfer-encoding'] !== undefined;
+  }
+
+  /** A request that is refused ends its connection: what stands behind it may be a part of it. */
+  override refusal(): number | undefined {
+    const status = this.#problem() ?? super.refusal();
+    // Nor is what stands behind this one a request for node:http, whether anybody upgrades or not.
+    if (status !== undefined || this.message.headers.upgrade !== undefined) this.#isLast = true;
+    return status;
+  }
+
+  #problem(): number | undefined {
+    const { headers, httpVersionMajor: major, httpVersionMinor: minor, rawHeaders } = this.message;
+    const coding = headers['transfer-encoding'];
+    if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+      // node:http has let it pass, and does not know either where such a body ends.
+      this.isUnframed = true;
+      return 400;
+    }
+    if (major !== 1 || minor > 1) return 400;
+    if ((minor === 1 && headers.host === undefined) || isRepeated(rawHeaders, 'host')) return 400;
+    return undefined;
   }
 
   onDrain(): void {
@@ -46,7 +69,10 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
   protected writeHead(reply: Reply, length: number | undefined, isLast = false): void {
     let headers = reply.headers as string[];
     if (length !== undefined) headers = [...headers, 'content-length', String(length)];
-    if (isLast || this.context.isClosing) headers = [...headers, 'connection', 'close'];
+    if (isLast || this.#isLast || this.context.isClosing) {
+      headers = [...headers, 'connection', 'close'];
+      this.#connection.isLast = true;
+    }
     this.response.writeHead(reply.status, headers as unknown as Record<string, string>);
   }
 

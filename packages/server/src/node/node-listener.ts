@@ -49,10 +49,14 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
   const watch = new ProgressWatch({ stallTimeout, uploadTimeout });
   const context: { origin: string | undefined; isClosing: boolean } = { origin: options.origin, isClosing: false };
 
-  function open(request: IncomingMessage, response: ServerResponse): Exchange {
+  // The classes of HTTP/2 have the shape of those of HTTP/1.1 in all that is used here.
+  function open(message: unknown, reply: unknown): Exchange | undefined {
+    const request = message as IncomingMessage;
+    const response = reply as ServerResponse;
     const stream = (request as { stream?: ServerHttp2Stream }).stream;
     if (stream !== undefined) return new Http2Exchange(request, response, stream, context, watch);
-    return new Http1Exchange(request, response, context, Connection.of(request.socket, watch));
+    const connection = Connection.of(request.socket, watch);
+    return connection.isLast ? undefined : new Http1Exchange(request, response, context, connection);
   }
 
   function send(exchange: Exchange, reply: Reply): void {
@@ -73,8 +77,9 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
   }
 
   function run(exchange: Exchange): void {
-    if (!exchange.isValid()) {
-      send(exchange, refusal(400));
+    const status = exchange.refusal();
+    if (status !== undefined) {
+      send(exchange, refusal(status));
       return;
     }
     let reply: Promise<Reply>;
@@ -90,14 +95,15 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
     );
   }
 
-  // The classes of HTTP/2 have the shape of those of HTTP/1.1 in all that is used here.
-  const listener = (request: unknown, response: unknown): void =>
-    run(open(request as IncomingMessage, response as ServerResponse));
+  const listener = (request: unknown, response: unknown): void => {
+    const exchange = open(request, response);
+    if (exchange !== undefined) run(exchange);
+  };
   return Object.assign(listener, {
     onContinue: (request: unknown, response: unknown): void => {
-      const exchange = open(request as IncomingMessage, response as ServerResponse);
-      exchange.expectContinue();
-      run(exchange);
+      const exchange = open(request, response);
+      exchange?.expectContinue();
+      if (exchange !== undefined) run(exchange);
     },
     shutDown(): void {
       context.isClosing = true;

@@ -113,7 +113,14 @@ class NodeServing implements Serving {
       },
     });
     // An upload may take as long as it makes progress, so there is no timeout for a whole request.
-    const limits = { headersTimeout, requestTimeout: 0, keepAliveTimeout, maxHeaderSize, joinDuplicateHeaders: true };
+    const limits = {
+      headersTimeout,
+      requestTimeout: 0,
+      keepAliveTimeout,
+      maxHeaderSize,
+      joinDuplicateHeaders: true,
+      requireHostHeader: false,
+    };
     const connectionsCheckingInterval = Math.max(50, Math.min(headersTimeout / 4, 5_000));
     this.#onError = (error) => (options.onError ?? console.error)(error);
     this.#http1 = tls === undefined ? this.#sockets : new SocketSet();
@@ -209,7 +216,7 @@ class NodeServing implements Serving {
     this.#http1.closeIdle();
     for (const session of this.#sessions) session.close();
     await this.#sockets.empty(grace);
-    this.#sockets.destroy();
+    await this.#sockets.destroy();
     await Promise.all([closed, this.#servable.close?.()]);
   }
 

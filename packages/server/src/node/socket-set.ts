@@ -50,10 +50,10 @@ export class SocketSet {
   }
 
   /** Resolves when all are closed, or after so many milliseconds. */
-  async empty(grace: number): Promise<void> {
+  async empty(ms: number): Promise<void> {
     if (this.#sockets.size === 0) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, grace);
+      const timer = setTimeout(resolve, ms);
       this.#onEmpty = () => {
         clearTimeout(timer);
         resolve();
@@ -61,8 +61,12 @@ export class SocketSet {
     });
   }
 
-  /** Cuts off all that are open. */
-  destroy(): void {
-    for (const socket of this.#sockets) socket.destroy();
+  /** Cuts off all that are open. Resolves when they are closed, and all that used them has been told. */
+  async destroy(): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      for (const socket of this.#sockets) socket.destroy();
+    });
   }
 }
