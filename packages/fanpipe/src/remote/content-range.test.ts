@@ -26,6 +26,8 @@ describe('EXACT: Content-Range', () => {
     'bytes 0x5-9/100',
     'bytes 1e1-20/100',
     `bytes 0-9/${2 ** 53}`,
+    // The offset after it would be no safe integer.
+    `bytes 0-${2 ** 53 - 1}/*`,
     `bytes 0-${'9'.repeat(400)}/*`,
   ])('%j is none', (header) => expect(parseContentRange(header)).toBeNull());
 
