@@ -144,6 +144,23 @@ describe('new RemoteByteStream', () => {
   });
 });
 
+test('the fetch of the runtime is the one that it has when a request is made', async () => {
+  const remote = new Remote(url);
+  const { fetch } = globalThis;
+  let asked = 0;
+  globalThis.fetch = (...request) => {
+    asked++;
+    return fetch(...request);
+  };
+  try {
+    expect(await remote.read(1000)).toEqual(resource.body);
+  } finally {
+    globalThis.fetch = fetch;
+  }
+  expect(asked).toBe(1);
+  remote.close();
+});
+
 describe('its methods', () => {
   /** A stream in the middle of its resource, and a check that it is still there. */
   async function scene(): Promise<{ remote: RemoteByteStream; unchanged: () => Promise<void> }> {
