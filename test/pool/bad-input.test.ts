@@ -24,6 +24,7 @@ const NO_POLICIES = ['stopp', '', 5, null, true, [], {}, () => {}];
 describe('bad input: options of a pool', () => {
   const cases: [string, readonly unknown[]][] = [
     ['budget', [...NO_AMOUNTS, Number.POSITIVE_INFINITY]],
+    ['maxEntries', [...NO_AMOUNTS, Number.POSITIVE_INFINITY]],
     ['ttl', NO_DELAYS],
     ['onLastLeave', NO_POLICIES],
     ['clock', [null, 5, {}, { now: () => 0, setTimeout: () => 0 }, () => 0]],
@@ -73,7 +74,7 @@ describe('bad input: options of a pool', () => {
   });
 
   test('KEEP: what is at the edge is taken', () => {
-    new StreamPool({ budget: 0, ttl: 0, onLastLeave: { stopAfter: 0 } });
+    new StreamPool({ budget: 0, maxEntries: 0, ttl: 0, onLastLeave: { stopAfter: 0 } });
     new StreamPool({ budget: Number.MAX_SAFE_INTEGER, ttl: 2 ** 31 - 1, onLastLeave: { stopAfter: 2 ** 31 - 1 } });
     new StreamPool({ budget: undefined, ttl: undefined, onLastLeave: undefined, clock: undefined });
   });

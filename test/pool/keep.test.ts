@@ -119,6 +119,36 @@ describe('KEEP: the budget', () => {
     expect(pool.stats().failures).toBe(1);
   });
 
+  test('KEEP: however small entries are, and there may be no byte in them, no more than maxEntries are kept', async () => {
+    const { pool, open, fill, keys, opened } = scene({ maxEntries: 2 });
+    for (const key of ['a', 'b', 'a', 'c']) await fill(key, 0);
+    expect(keys()).toEqual(['a', 'c']);
+    // One in use is none of them, and it takes its place when it is left.
+    const reader = open('a', 0);
+    await fill('d', 0);
+    expect(keys()).toEqual(['a', 'c', 'd']);
+    expect(await reader.bytes()).toHaveLength(0);
+    expect(keys()).toEqual(['a', 'd']);
+    expect(pool.stats()).toMatchObject({ evictions: 2, bytes: 0 });
+    expect(opened).toEqual(['a', 'b', 'c', 'd']);
+    // As a rule there is a limit too.
+    const usual = scene();
+    for (let i = 0; i < 10_010; i++) usual.pool.open(`${i}`, () => [], { onLastLeave: 'keep' }).cancel();
+    await settle();
+    expect(usual.pool.stats()).toMatchObject({ evictions: 10, misses: 10_010 });
+  });
+
+  test('KEEP ONCE: with maxEntries 0 an entry serves those who come while it is in use, and nobody later', async () => {
+    const { pool, open, fill, keys, opened } = scene({ maxEntries: 0, ttl: 1000 });
+    const reader = open('a');
+    await fill('a');
+    expect([opened, keys()]).toEqual([['a'], ['a']]);
+    expect(await reader.bytes()).toHaveLength(10);
+    expect(pool.stats()).toMatchObject({ entries: [], bytes: 0, evictions: 1 });
+    await fill('a');
+    expect(opened).toEqual(['a', 'a']);
+  });
+
   test('KEEP: a budget of nothing keeps nothing but empty entries', async () => {
     const { open, keys } = scene({ budget: 0 });
     expect(await open('empty', 0).bytes()).toHaveLength(0);

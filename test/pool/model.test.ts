@@ -113,6 +113,7 @@ function commands(): fc.Arbitrary<Iterable<fc.AsyncCommand<Record<string, never>
 
 const options = fc.record({
   budget: fc.constantFrom(1000, 60, 60, 40),
+  maxEntries: fc.constantFrom(1000, 1000, 1, 0),
   ttl: fc.constantFrom(undefined, undefined, 50, 0),
   onLastLeave: lastLeave,
 });

@@ -204,7 +204,7 @@ export class ModelEntry {
       else if (this.policy !== 'keep') {
         this.stopTimer = this.pool.setTimer((this.policy as { stopAfter: number }).stopAfter, () => this.stopIfLeft());
       }
-    } else if (this.state === 'complete' && this.listed) this.pool.idle.push(this);
+    } else if (this.state === 'complete' && this.listed) this.pool.rest(this);
     else this.release();
   }
 
@@ -349,10 +349,7 @@ export class ModelEntry {
     if (bytes - pool.idle.reduce((sum, { tail }) => sum + tail, 0) + size > budget) {
       return is('budget', bytes + size, budget);
     }
-    while (pool.bytes + size > budget) {
-      pool.evictions++;
-      (pool.idle[0] as ModelEntry).unlist();
-    }
+    while (pool.bytes + size > budget) pool.evict();
     return undefined;
   }
 }
@@ -360,6 +357,7 @@ export class ModelEntry {
 /** The pool. */
 export class ModelPool {
   readonly budget: number;
+  readonly maxEntries: number;
   readonly ttl: number | undefined;
   readonly onLastLeave: LastLeave;
   now = 0;
@@ -378,8 +376,9 @@ export class ModelPool {
   readonly tasks: (() => void)[] = [];
   #timers: ModelTimer[] = [];
 
-  constructor(options: { budget: number; ttl: number | undefined; onLastLeave: LastLeave }) {
+  constructor(options: { budget: number; maxEntries: number; ttl: number | undefined; onLastLeave: LastLeave }) {
     this.budget = options.budget;
+    this.maxEntries = options.maxEntries;
     this.ttl = options.ttl;
     this.onLastLeave = options.onLastLeave;
   }
@@ -427,6 +426,16 @@ export class ModelPool {
       if (entry.state === 'filling') entry.stop((error) => error instanceof PoolClosedError);
       else entry.unlist();
     }
+  }
+
+  rest(entry: ModelEntry): void {
+    this.idle.push(entry);
+    while (this.idle.length > this.maxEntries) this.evict();
+  }
+
+  evict(): void {
+    this.evictions++;
+    (this.idle[0] as ModelEntry).unlist();
   }
 
   wake(entry: ModelEntry): void {

@@ -34,6 +34,7 @@ export interface RigOpen {
 
 export interface PoolRigOptions {
   readonly budget?: number;
+  readonly maxEntries?: number;
   readonly ttl?: number | undefined;
   readonly onLastLeave?: LastLeave;
 }
@@ -94,9 +95,9 @@ export class PoolRig {
   #openerCalls = 0;
   readonly #sourceOf: Map<ModelEntry, RigSource> = new Map();
 
-  constructor({ budget = 1000, ttl, onLastLeave = 'stop' }: PoolRigOptions = {}) {
-    this.pool = new StreamPool({ budget, ttl, onLastLeave, clock: this.clock });
-    this.model = new ModelPool({ budget, ttl, onLastLeave });
+  constructor({ budget = 1000, maxEntries = 1000, ttl, onLastLeave = 'stop' }: PoolRigOptions = {}) {
+    this.pool = new StreamPool({ budget, maxEntries, ttl, onLastLeave, clock: this.clock });
+    this.model = new ModelPool({ budget, maxEntries, ttl, onLastLeave });
   }
 
   // ---- opening

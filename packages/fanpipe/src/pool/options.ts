@@ -41,6 +41,11 @@ export type LastLeave = 'stop' | 'keep' | { readonly stopAfter: number };
 export interface StreamPoolOptions {
   /** Most bytes that all entries together hold, in use or not. A hard limit. Default 64 MiB. */
   readonly budget?: number | undefined;
+  /**
+   * Most complete entries that are kept while nobody reads them; with 0 none is. Default 10,000. However small an entry is, it
+   * costs some 8 KB beside its bytes.
+   */
+  readonly maxEntries?: number | undefined;
   /** For how many milliseconds a complete entry is given to those who ask, counted from its completion. Default: no limit. */
   readonly ttl?: number | undefined;
   /** What becomes of a source whose last reader leaves. Default `'stop'`. */
@@ -74,6 +79,7 @@ export interface PoolOpenOptions {
 /** The options of a pool, checked and complete. */
 export interface ResolvedPoolOptions {
   readonly budget: number;
+  readonly maxEntries: number;
   readonly ttl: number | undefined;
   readonly onLastLeave: LastLeave;
   readonly clock: Clock;
@@ -94,6 +100,7 @@ export interface ResolvedOpenOptions {
 }
 
 const DEFAULT_BUDGET = 64 * 1024 * 1024;
+const DEFAULT_MAX_ENTRIES = 10_000;
 
 /** Runtimes take a longer delay for none at all. */
 const LONGEST_DELAY = 2 ** 31 - 1;
@@ -101,12 +108,14 @@ const LONGEST_DELAY = 2 ** 31 - 1;
 /** Checks the options of a pool, and fills in what is missing. */
 export function resolvePoolOptions(options: StreamPoolOptions): ResolvedPoolOptions {
   checkOptions(options);
-  const { budget = DEFAULT_BUDGET, ttl, onLastLeave: lastLeave = 'stop', clock = systemClock } = options;
+  const { budget = DEFAULT_BUDGET, maxEntries = DEFAULT_MAX_ENTRIES, ttl } = options;
+  const { onLastLeave: lastLeave = 'stop', clock = systemClock } = options;
   checkAmount('budget', budget);
+  checkAmount('maxEntries', maxEntries);
   if (ttl !== undefined) checkDelay('ttl', ttl);
   const onLastLeave = checkLastLeave(lastLeave);
   checkClock(clock);
-  return { budget, ttl, onLastLeave, clock };
+  return { budget, maxEntries, ttl, onLastLeave, clock };
 }
 
 /** Reads the options of an open, once, and checks what the pool itself acts on. */

@@ -17,7 +17,7 @@ function entry(ledger: PoolLedger, name: string, bytes: number, evicted: string[
 
 describe('KEEP: the ledger of a pool', () => {
   test('KEEP: what is idle goes in the order in which it was left, and only as far as is needed', () => {
-    const ledger = new PoolLedger(100);
+    const ledger = new PoolLedger(100, 10);
     const evicted: string[] = [];
     const [a, b, c] = ['a', 'b', 'c'].map((name) => entry(ledger, name, 30, evicted)) as [Held, Held, Held];
     for (const held of [a, b, c]) ledger.rest(held);
@@ -32,7 +32,7 @@ describe('KEEP: the ledger of a pool', () => {
   });
 
   test('KEEP: in vain nothing is evicted, and a refusal takes no room', () => {
-    const ledger = new PoolLedger(100);
+    const ledger = new PoolLedger(100, 10);
     const evicted: string[] = [];
     ledger.rest(entry(ledger, 'idle', 40, evicted));
     const busy = entry(ledger, 'busy', 50, evicted);
@@ -47,5 +47,21 @@ describe('KEEP: the ledger of a pool', () => {
     expect([evicted, ledger.bytes]).toEqual([['idle', 'busy'], 100]);
     expect(() => ledger.claim(1)).toThrow('the pool to 101 bytes');
     ledger.claim(0);
+  });
+
+  test('KEEP: no more than so many are idle, however small they are', () => {
+    const ledger = new PoolLedger(100, 2);
+    const evicted: string[] = [];
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => entry(ledger, name, 0, evicted)) as [Held, Held, Held];
+    for (const held of [a, b, a]) ledger.rest(held);
+    expect(evicted).toEqual([]);
+    ledger.rest(c);
+    expect([evicted, ledger.evictions]).toEqual([['b'], 1]);
+    ledger.wake(a);
+    ledger.rest(entry(ledger, 'd', 7, evicted));
+    expect([evicted, ledger.bytes]).toEqual([['b'], 7]);
+    const none = new PoolLedger(100, 0);
+    none.rest(entry(none, 'none', 5, evicted));
+    expect([evicted, none.bytes]).toEqual([['b', 'none'], 0]);
   });
 });

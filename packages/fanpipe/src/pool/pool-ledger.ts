@@ -10,10 +10,12 @@ export interface Held {
 /**
  * The bytes of a pool, and its counters.
  *
- * `bytes ≤ budget` holds at every moment: room is claimed before a chunk is taken, and found by evicting what is idle.
+ * `bytes ≤ budget` holds at every moment: room is claimed before a chunk is taken, and found by evicting what is idle. The
+ * number of idle entries is limited too, since one without bytes costs memory as well.
  */
 export class PoolLedger {
   readonly budget: number;
+  readonly #maxIdle: number;
   /** Bytes of all entries: those in the pool, and those that are forgotten and still have readers. */
   bytes = 0;
   readers = 0;
@@ -25,8 +27,10 @@ export class PoolLedger {
   readonly #idle: Set<Held> = new Set();
   #idleBytes = 0;
 
-  constructor(budget: number) {
+  /** `maxIdle` is how many complete entries without readers may be kept. */
+  constructor(budget: number, maxIdle: number) {
     this.budget = budget;
+    this.#maxIdle = maxIdle;
   }
 
   /**
@@ -40,18 +44,26 @@ export class PoolLedger {
     }
     for (const entry of this.#idle) {
       if (this.bytes + size <= this.budget) break;
-      this.evictions++;
-      entry.evict();
+      this.#evict(entry);
     }
     this.bytes += size;
   }
 
-  /** A complete entry has no reader: it may be evicted, after those that are idle for longer. */
+  #evict(entry: Held): void {
+    this.evictions++;
+    entry.evict();
+  }
+
+  /** A complete entry has no reader: it may be evicted, after those that are idle for longer, and at once if it is one too many. */
   rest(entry: Held): void {
     // At the end of a source that is said both of its last reader and of the entry.
     this.wake(entry);
     this.#idle.add(entry);
     this.#idleBytes += entry.bytes;
+    for (const oldest of this.#idle) {
+      if (this.#idle.size <= this.#maxIdle) break;
+      this.#evict(oldest);
+    }
   }
 
   /** It has a reader again, or is gone; nothing happens if it was not idle. */

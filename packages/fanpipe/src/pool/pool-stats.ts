@@ -11,7 +11,7 @@ export interface PoolStats<K = string> {
   readonly hits: number;
   /** Opens that began an entry. */
   readonly misses: number;
-  /** Complete entries that were let go to make room, or because their time was over. */
+  /** Complete entries that were let go to make room, because there were too many, or because their time was over. */
   readonly evictions: number;
   /** Entries that failed by their opener, their source or a limit. Those that were stopped are not counted. */
   readonly failures: number;

@@ -21,7 +21,7 @@ import type { PoolStats } from './pool-stats.ts';
  * its first byte on.
  *
  * - The source belongs to all who read it: one that leaves disturbs none, and `onLastLeave` says what the last one means.
- * - A complete entry is kept for those who come later, within `budget` and `ttl`.
+ * - A complete entry is kept for those who come later, within `budget`, `maxEntries` and `ttl`.
  * - An entry that failed or was stopped is never taken for complete: its readers get the bytes so far and then the error, and
  *   the next open starts afresh.
  *
@@ -51,7 +51,7 @@ export class StreamPool<K = string> {
   constructor(options: StreamPoolOptions = {}) {
     const resolved = resolvePoolOptions(options);
     this.#options = resolved;
-    this.#ledger = new PoolLedger(resolved.budget);
+    this.#ledger = new PoolLedger(resolved.budget, resolved.maxEntries);
     this.#home = {
       ledger: this.#ledger,
       clock: resolved.clock,
