@@ -33,13 +33,13 @@ const hosts = {
 /** Ours, as `npm run serve` starts it. */
 async function listen(data) {
   const dist = new URL('../../packages/server/dist/', import.meta.url);
-  const { serve } = await import(new URL('node.js', dist).href);
+  const entry = (path) => import(new URL(path, dist).href);
+  const { StreamServer } = await entry('index.js');
+  const { serve } = await entry('node.js');
   const backend =
-    data === undefined
-      ? undefined
-      : await (await import(new URL('backends/lmdb/index.js', dist).href)).lmdbBackend({ path: data });
-  const running = await serve({ port: 0, host: '127.0.0.1', ...(backend === undefined ? {} : { backend }) });
-  return running.port;
+    data === undefined ? undefined : await (await entry('backends/lmdb/index.js')).lmdbBackend({ path: data });
+  const { port } = await serve({ server: new StreamServer(backend === undefined ? {} : { backend }), port: 0 });
+  return port;
 }
 
 async function reference(options) {
