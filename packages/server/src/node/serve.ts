@@ -93,6 +93,7 @@ class NodeServing implements Serving {
   readonly #onError: (error: unknown) => void;
   readonly #scheme: string;
   #port: number;
+  #refused = 0;
   #isClosing = false;
   #closed: Promise<void> | undefined;
 
@@ -183,6 +184,8 @@ class NodeServing implements Serving {
     server.on('checkContinue', this.#listener.onContinue);
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuse(error, socket));
     server.on('connection', (socket: Socket) => this.#sockets.add(socket));
+    // Node 20 has the event and no type for it on servers of HTTP/2.
+    (server as Server).on('drop', () => this.#refused++);
     server.on('secureConnection', (socket: TLSSocket) => {
       if (socket.alpnProtocol !== 'h2') this.#http1.add(socket);
     });
@@ -225,6 +228,7 @@ class NodeServing implements Serving {
     const sockets = this.#sockets;
     metrics.gauge('connections', 'Open connections.', () => sockets.size);
     metrics.counter('connections_total', 'Connections that were ever opened.', () => sockets.opened);
+    metrics.counter('connections_refused_total', 'Connections beyond the limit.', () => this.#refused);
     metrics.counter('received_bytes_total', 'Bytes that came over connections.', () => sockets.received);
     metrics.counter('sent_bytes_total', 'Bytes that went over connections.', () => sockets.sent);
     metrics.gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
