@@ -96,7 +96,8 @@ export class RangeScheduler implements RunKeeper {
   startMore(): void {
     const { maxConnections } = this.#resource.options;
     while (this.#failure === undefined && this.#first.size + this.#pending.size > 0) {
-      if (this.#running.size < maxConnections) this.#start(this.#takeNext());
+      // One that will be refused takes no connection.
+      if (this.#running.size < maxConnections || !this.#resource.canJoin) this.#start(this.#takeNext());
       else if (!this.#stopPaused()) return;
     }
   }

@@ -120,7 +120,7 @@ export class ReadAhead implements RunOwner {
       return;
     }
     this.#failure = undefined;
-    const { options, rangeSupport, url } = this.#resource;
+    const { options, rangeSupport, canJoin, url } = this.#resource;
     const run = this.#run;
     if (run !== undefined && at === run.position && at === run.end) {
       // It has brought all that it was to bring, and is over in a moment.
@@ -144,8 +144,8 @@ export class ReadAhead implements RunOwner {
     }
     const other = this.#scheduler.bringing(at);
     if (other !== undefined) other.join(waiter);
-    // To leave this request would be to begin from the start.
-    else if (run !== undefined && rangeSupport === 'none') this.#scheduler.request(waiter);
+    // To leave this request would be to begin from the start, or to be refused any other.
+    else if (run !== undefined && (rangeSupport === 'none' || !canJoin)) this.#scheduler.request(waiter);
     else {
       this.#open(at, at + this.#window, waiter.to).join(waiter);
       this.#scheduler.startMore();
@@ -161,8 +161,8 @@ export class ReadAhead implements RunOwner {
   }
 
   paused(): void {
-    if (this.#resource.rangeSupport === 'ranges' && this.#resource.options.seekable)
-      this.#idle.setIn(this.#idleTimeout);
+    const { rangeSupport, canJoin, options } = this.#resource;
+    if (rangeSupport === 'ranges' && canJoin && options.seekable) this.#idle.setIn(this.#idleTimeout);
   }
 
   resumed(): void {
