@@ -1,5 +1,6 @@
 import type { Clock } from 'fanpipe';
 import type { DurabilityLevel, StreamConfig, StreamEnd } from '../backends/backend.ts';
+import { InvalidArgumentError } from '../errors.ts';
 
 /** What a hub is made with. Every limit is a whole number, or Infinity. */
 export interface HubOptions {
@@ -49,4 +50,33 @@ export interface HubStats {
   /** Their bytes. */
   readonly appendedBytes: number;
   readonly level: DurabilityLevel;
+}
+
+/** The options of a hub, complete and checked. */
+export interface HubLimits {
+  readonly maxStreams: number;
+  readonly maxStreamBytes: number;
+  readonly maxTotalBytes: number;
+  readonly maxReaders: number;
+  readonly maxProducers: number;
+  readonly window: number;
+}
+
+/** @throws InvalidArgumentError */
+export function checkLimits(options: HubOptions): HubLimits {
+  return {
+    maxStreams: limit('maxStreams', options.maxStreams, Number.POSITIVE_INFINITY),
+    maxStreamBytes: limit('maxStreamBytes', options.maxStreamBytes, Number.POSITIVE_INFINITY),
+    maxTotalBytes: limit('maxTotalBytes', options.maxTotalBytes, Number.POSITIVE_INFINITY),
+    maxReaders: limit('maxReaders', options.maxReaders, Number.POSITIVE_INFINITY),
+    maxProducers: limit('maxProducers', options.maxProducers, 10_000, 1),
+    window: limit('window', options.window, 256 * 1024),
+  };
+}
+
+function limit(name: string, value: number | undefined, standard: number, least = 0): number {
+  if (value === undefined) return standard;
+  if (value === Number.POSITIVE_INFINITY && name !== 'window') return value;
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number from ${least}, or Infinity`);
 }

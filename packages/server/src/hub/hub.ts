@@ -1,0 +1,234 @@
+import { type ByteStream, type ByteWriter, systemClock } from 'fanpipe';
+import type { Backend, BackendStream, ListOptions, StreamState } from '../backends/backend.ts';
+import {
+  ForkSourceError,
+  ServerClosedError,
+  StreamExistsError,
+  StreamNotFoundError,
+  StreamSoftDeletedError,
+} from '../errors.ts';
+import {
+  checkLimits,
+  type HubOptions,
+  type HubStats,
+  type NewStreamConfig,
+  type NewStreamOptions,
+} from './hub-options.ts';
+import { HubStream, type HubStreamOptions } from './hub-stream.ts';
+import { HubWriter, type HubWriterOptions } from './hub-writer.ts';
+import { type HubCommons, LiveStream } from './live-stream.ts';
+import { LiveStreams } from './live-streams.ts';
+import { Quota } from './quota.ts';
+import { checkConfig, difference, forkConfig, plainConfig } from './stream-config.ts';
+import { Sweeper } from './sweeper.ts';
+
+/** What `hub.create()` says. */
+export interface Created {
+  /** False: it was there, and is like that. */
+  readonly isNew: boolean;
+  readonly stream: LiveStream;
+  readonly state: StreamState;
+}
+
+/**
+ * All streams of a backend, as this process reads and writes them: a backend for the past, memory for the present.
+ *
+ * The hub does not close the backend: whoever made it does.
+ */
+export class Hub {
+  readonly backend: Backend;
+  readonly #commons: HubCommons;
+  readonly #quota: Quota;
+  readonly #sweeper: Sweeper;
+  readonly #streams: LiveStreams;
+  readonly #writers: Set<HubWriter> = new Set();
+  #closing: Promise<void> | undefined;
+  /** Why streams are closed, once they are. */
+  #closed: ServerClosedError | undefined;
+
+  /** @throws InvalidArgumentError */
+  constructor(backend: Backend, options: HubOptions = {}) {
+    const limits = checkLimits(options);
+    const clock = options.clock ?? systemClock;
+    this.backend = backend;
+    this.#quota = new Quota(backend, limits);
+    this.#sweeper = new Sweeper(clock);
+    this.#streams = new LiveStreams(this.#sweeper);
+    this.#commons = {
+      limits,
+      clock,
+      quota: this.#quota,
+      hold: (stream) => this.#streams.hold(stream),
+      counts: { appends: 0, appendedBytes: 0, readers: 0 },
+    };
+  }
+
+  /**
+   * Creates a stream. Where there is one of that name with the same type, expiry, end and source, nothing happens.
+   *
+   * Rejects with `StreamExistsError` (there is another one), `StreamSoftDeletedError`, `ForkSourceError`, `InvalidNameError`,
+   * `InvalidArgumentError`, `LimitExceededError`, `StorageError`, `ServerClosedError`. Nothing was created then.
+   */
+  create(name: string, config: NewStreamConfig = {}, options: NewStreamOptions = {}): Promise<Created> {
+    if (this.#closing !== undefined) return Promise.reject(new ServerClosedError());
+    return this.#create(name, config, options);
+  }
+
+  async #create(name: string, config: NewStreamConfig, options: NewStreamOptions): Promise<Created> {
+    checkConfig(config);
+    const { chunks = [], end, fork } = options;
+    let size = 0;
+    for (const chunk of chunks) size += chunk.byteLength;
+    const existing = await this.backend.open(name);
+    if (existing !== undefined) return this.#existing(existing, config, options);
+
+    const full =
+      fork === undefined ? plainConfig(config) : forkConfig(config, await this.#source(fork.source), fork.offset);
+    const { isNew, stream } = await this.#quota.createWithin(size, () =>
+      this.backend.create(name, full, end === undefined ? { chunks } : { chunks, end }),
+    );
+    if (!isNew) return this.#existing(stream, config, options);
+    const state = await stream.state();
+    return { isNew, stream: this.#live(stream, state), state };
+  }
+
+  async #existing(stream: BackendStream, config: NewStreamConfig, options: NewStreamOptions): Promise<Created> {
+    const state = await stream.state();
+    const how = difference(state, config, options);
+    if (how !== undefined) throw new StreamExistsError(stream.name, how);
+    return { isNew: false, stream: this.#live(stream, state), state };
+  }
+
+  async #source(name: string): Promise<StreamState> {
+    let source: BackendStream | undefined;
+    try {
+      source = await this.backend.open(name);
+    } catch (error) {
+      if (!(error instanceof StreamSoftDeletedError)) throw error;
+      throw new ForkSourceError(name, 'soft-deleted', 'it was deleted');
+    }
+    if (source === undefined) throw new ForkSourceError(name, 'not-found', 'it is not there');
+    return source.state();
+  }
+
+  /** The stream of that name. Rejects with `StreamNotFoundError`, `StreamSoftDeletedError`, `ServerClosedError`. */
+  open(name: string): Promise<LiveStream> {
+    if (this.#closing !== undefined) return Promise.reject(new ServerClosedError());
+    return this.#open(name);
+  }
+
+  async #open(name: string): Promise<LiveStream> {
+    const stream = await this.backend.open(name);
+    if (stream === undefined) throw new StreamNotFoundError(name);
+    const live = this.#streams.get(name, stream.generation);
+    if (live === undefined) return this.#live(stream, await stream.state());
+    live.used();
+    return live;
+  }
+
+  #live(stream: BackendStream, state: StreamState): LiveStream {
+    let live = this.#streams.get(stream.name, stream.generation);
+    if (live === undefined) {
+      live = new LiveStream(stream, state, this.#commons);
+      this.#streams.add(live);
+    }
+    live.used();
+    if (this.#closed !== undefined) void live.close(this.#closed);
+    return live;
+  }
+
+  /** Deletes the stream of that name; says whether there was one. Its readers and writers get a `StreamDeletedError`. */
+  async delete(name: string): Promise<boolean> {
+    this.#checkOpen();
+    return this.backend.delete(name);
+  }
+
+  /** All streams, in the order of the UTF-8 bytes of their names. */
+  list(options?: ListOptions): AsyncIterable<StreamState> {
+    this.#checkOpen();
+    return this.backend.list(options);
+  }
+
+  /**
+   * A writer of a stream, at once: it is opened, and created if need be, in the background. Whatever goes wrong there fails the writer.
+   *
+   * @throws InvalidArgumentError of fanpipe, ServerClosedError
+   */
+  writer(name: string, options: HubWriterOptions = {}): ByteWriter {
+    this.#checkOpen();
+    const open = (): Promise<LiveStream> => this.#openForWriter(name, options.create ?? true);
+    const writer = new HubWriter(open, options, () => this.#writers.delete(writer));
+    this.#writers.add(writer);
+    return writer;
+  }
+
+  async #openForWriter(name: string, create: boolean | NewStreamConfig): Promise<LiveStream> {
+    if (typeof create === 'object') return (await this.#create(name, create, {})).stream;
+    try {
+      return await this.#open(name);
+    } catch (error) {
+      if (!create || !(error instanceof StreamNotFoundError)) throw error;
+    }
+    try {
+      return (await this.#create(name, {}, {})).stream;
+    } catch (error) {
+      // Somebody else was faster, with another configuration. Any will do.
+      if (error instanceof StreamExistsError) return this.#open(name);
+      throw error;
+    }
+  }
+
+  /**
+   * Past and present of a stream, at once: what goes wrong is what the stream fails with. It ends when the stored stream is closed, and
+   * fails with a `StreamFailedError` after the last byte of one that failed.
+   *
+   * From an offset, `position` is the offset in the stored stream; else it counts from where the stream began to read.
+   *
+   * @throws InvalidArgumentError, ServerClosedError
+   */
+  stream(name: string, options: HubStreamOptions = {}): ByteStream {
+    this.#checkOpen();
+    const stream = new HubStream(() => this.open(name), options);
+    this.#sweeper.add(stream);
+    return stream.stream;
+  }
+
+  /** What the hub has done and holds. */
+  async stats(): Promise<HubStats> {
+    const { streams, bytes } = await this.backend.stats();
+    const { counts } = this.#commons;
+    let live = 0;
+    for (const stream of this.#streams.all()) if (stream.present !== undefined) live++;
+    return { streams, bytes, live, ...counts, level: this.backend.level };
+  }
+
+  /**
+   * Ends the hub: nothing new is taken, what was written is stored, then readers are told by a `ServerClosedError`. Resolves when that
+   * is done, or at once when the signal fires; what was not stored by then is lost. May be called again.
+   */
+  close({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.#closing ??= this.#close(new ServerClosedError());
+    return signal === undefined ? this.#closing : orAborted(this.#closing, signal);
+  }
+
+  async #close(reason: ServerClosedError): Promise<void> {
+    await Promise.all([...this.#writers].map((writer) => writer.settle().then(() => writer.lose(reason))));
+    this.#closed = reason;
+    await Promise.all([...this.#streams.all()].map((stream) => stream.close(reason)));
+    this.#sweeper.stop();
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new ServerClosedError();
+  }
+}
+
+/** Resolves when the promise does, or the signal fires. */
+function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

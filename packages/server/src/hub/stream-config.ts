@@ -1,0 +1,93 @@
+import type { StreamConfig, StreamEnd, StreamState } from '../backends/backend.ts';
+import { ForkSourceError, InvalidArgumentError } from '../errors.ts';
+import type { NewStreamConfig, NewStreamOptions } from './hub-options.ts';
+
+const DEFAULT_TYPE = 'application/octet-stream';
+
+/** The configuration of a stream that is no fork. */
+export function plainConfig(config: NewStreamConfig): StreamConfig {
+  return { ...config, contentType: config.contentType ?? DEFAULT_TYPE };
+}
+
+/**
+ * The configuration of a fork. It takes over type, time to live and expiry of its source where it has none of its own.
+ *
+ * @throws ForkSourceError
+ */
+export function forkConfig(config: NewStreamConfig, source: StreamState, offset: number = source.tail): StreamConfig {
+  const { name, generation, head, tail } = source;
+  if (offset > tail)
+    throw new ForkSourceError(name, 'offset', `offset ${offset} is not written yet, it ends at ${tail}`);
+  if (offset < head)
+    throw new ForkSourceError(name, 'offset', `offset ${offset} is no longer kept, the oldest is ${head}`);
+  const { contentType = source.config.contentType } = config;
+  if (!isSameType(contentType, source.config.contentType)) {
+    throw new ForkSourceError(name, 'content-type', `it is ${source.config.contentType}, not ${contentType}`);
+  }
+  const fork = { source: name, generation, offset };
+  if (hasExpiry(config)) return { ...config, contentType, fork };
+  const { ttl, expiresAt } = source.config;
+  return {
+    ...config,
+    contentType,
+    ...(ttl === undefined ? {} : { ttl }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    fork,
+  };
+}
+
+/** @throws InvalidArgumentError */
+export function checkConfig(config: NewStreamConfig): void {
+  if (config.ttl !== undefined && config.expiresAt !== undefined) {
+    throw new InvalidArgumentError('A stream has a time to live or a time of expiry, not both');
+  }
+}
+
+/**
+ * In what the stream that is there differs from one that is asked for; undefined if in nothing. Retention is not compared: it is the
+ * server's affair. A fork that names no type, expiry or offset takes what it finds.
+ */
+export function difference(
+  { config: there, end: endThere }: StreamState,
+  config: NewStreamConfig,
+  { end, fork }: NewStreamOptions,
+): string | undefined {
+  const contentType = config.contentType ?? (fork === undefined ? DEFAULT_TYPE : there.contentType);
+  if (!isSameType(contentType, there.contentType)) return `the content type ${there.contentType}`;
+  if (fork === undefined || hasExpiry(config)) {
+    if (config.ttl !== there.ttl) return `the time to live ${milliseconds(there.ttl)}`;
+    if (config.expiresAt !== there.expiresAt) return `the expiry ${date(there.expiresAt)}`;
+  }
+  if (fork?.source !== there.fork?.source) return there.fork === undefined ? 'no source' : 'another source';
+  if (fork?.offset !== undefined && fork.offset !== there.fork?.offset) return `the fork offset ${there.fork?.offset}`;
+  if (!isSameEnd(end, endThere)) return endThere === undefined ? 'no end yet' : `an end (${endThere.kind})`;
+  return undefined;
+}
+
+function hasExpiry({ ttl, expiresAt }: NewStreamConfig): boolean {
+  return ttl !== undefined || expiresAt !== undefined;
+}
+
+function isSameEnd(one: StreamEnd | undefined, other: StreamEnd | undefined): boolean {
+  return one?.kind === other?.kind;
+}
+
+/** Whether two MIME types are the same, whatever their case and the space around their parameters. */
+export function isSameType(one: string, other: string): boolean {
+  return one === other || plainType(one) === plainType(other);
+}
+
+function plainType(type: string): string {
+  return type
+    .split(';')
+    .map((part) => part.trim().toLowerCase())
+    .join(';');
+}
+
+function milliseconds(ttl: number | undefined): string {
+  return ttl === undefined ? 'unlimited' : `${ttl} ms`;
+}
+
+function date(time: number | undefined): string {
+  return time === undefined ? 'never' : new Date(time).toISOString();
+}
