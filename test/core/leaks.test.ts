@@ -3,15 +3,14 @@
  * anything that keeps the process alive.
  */
 
-import { spawn } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ByteWriter } from '../../packages/fanpipe/src/core/byte-writer.ts';
 import { OVERFLOW_POLICIES, type OverflowPolicy } from '../../packages/fanpipe/src/core/policies.ts';
 import { TypedWriter } from '../../packages/fanpipe/src/core/typed-writer.ts';
 import { collect, collectUntil, Living, liveMemory } from '../support/collector.ts';
 import { settle } from '../support/fake-clock.ts';
+import { runToExit } from '../support/run-to-exit.ts';
 
 const MIB = 1024 * 1024;
 
@@ -390,24 +389,9 @@ describe('GONE: streams that are dropped without cancel', () => {
 
 describe('CLEAN: the process', () => {
   test('CLEAN: a process that has used everything exits by itself at once', async () => {
-    const root = fileURLToPath(new URL('../..', import.meta.url));
-    const script = fileURLToPath(new URL('../support/exiting-process.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', script], {
-      cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    let finishedAt = 0;
-    child.stdout.on('data', (data) => {
-      output += data;
-      if (output.includes('finished')) finishedAt ||= performance.now();
-    });
-    child.stderr.on('data', (data) => {
-      output += data;
-    });
-    const code = await new Promise((resolve) => child.on('close', resolve));
+    const { code, output, lingered } = await runToExit('./exiting-process.ts');
     expect(output).toBe('finished, new resources: none\n');
     expect(code).toBe(0);
-    expect(performance.now() - finishedAt).toBeLessThan(1000);
+    expect(lingered).toBeLessThan(1000);
   });
 });

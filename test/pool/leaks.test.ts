@@ -3,9 +3,7 @@
  * nor listeners nor timers that keep the process alive.
  */
 
-import { spawn } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { ByteStream } from '../../packages/fanpipe/src/core/byte-stream.ts';
 import { OVERFLOW_POLICIES } from '../../packages/fanpipe/src/core/policies.ts';
@@ -14,6 +12,7 @@ import { StreamPool } from '../../packages/fanpipe/src/pool/stream-pool.ts';
 import { collectUntil, Living, liveMemory } from '../support/collector.ts';
 import { settle } from '../support/fake-clock.ts';
 import { PushSource } from '../support/push-source.ts';
+import { runToExit } from '../support/run-to-exit.ts';
 
 const MIB = 1024 * 1024;
 
@@ -232,24 +231,9 @@ describe('CLEAN: opening and leaving', () => {
   });
 
   test('CLEAN: a process that has used everything exits by itself at once', async () => {
-    const root = fileURLToPath(new URL('../..', import.meta.url));
-    const script = fileURLToPath(new URL('../support/exiting-pool-process.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', script], {
-      cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    let finishedAt = 0;
-    child.stdout.on('data', (data) => {
-      output += data;
-      if (output.includes('finished')) finishedAt ||= performance.now();
-    });
-    child.stderr.on('data', (data) => {
-      output += data;
-    });
-    const code = await new Promise((resolve) => child.on('close', resolve));
+    const { code, output, lingered } = await runToExit('./exiting-pool-process.ts');
     expect(output).toBe('finished, new timers: 0\n');
     expect(code).toBe(0);
-    expect(performance.now() - finishedAt).toBeLessThan(1000);
+    expect(lingered).toBeLessThan(1000);
   });
 });

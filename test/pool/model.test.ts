@@ -10,37 +10,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LastLeave } from '../../packages/fanpipe/src/pool/options.ts';
 import { type OpenerKind, PoolRig } from '../support/pool-rig.ts';
+import { RigStep } from '../support/rig-step.ts';
 import { randomSeed } from '../support/seed.ts';
 
 const COMMANDS = Number(process.env.FANPIPE_MODEL_RUNS ?? 200_000);
 /** Readers that are attached at a time; from then on commands on readers get their turn. */
 const READERS = 8;
 
-/** One step of the rig, as a command that prints itself. */
-class Step implements fc.AsyncCommand<Record<string, never>, PoolRig> {
-  readonly #name: string;
-  readonly #arguments: readonly unknown[];
-  readonly #run: (rig: PoolRig) => Promise<void> | undefined | void;
-
-  constructor(name: string, args: readonly unknown[], run: (rig: PoolRig) => Promise<void> | undefined | void) {
-    this.#name = name;
-    this.#arguments = args;
-    this.#run = run;
-  }
-
-  check(): boolean {
-    return true;
-  }
-
-  // Synchronous where the step is, so that several of them fall into one turn.
-  run(_: Record<string, never>, rig: PoolRig): Promise<void> {
-    return this.#run(rig) as Promise<void>;
-  }
-
-  toString(): string {
-    return `${this.#name}(${this.#arguments.map((argument) => JSON.stringify(argument)).join(', ')})`;
-  }
-}
+class Step extends RigStep<PoolRig> {}
 
 const key = fc.constantFrom('a', 'a', 'b', 'c');
 const which = fc.nat(1000);

@@ -10,36 +10,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OVERFLOW_POLICIES } from '../../packages/fanpipe/src/core/policies.ts';
 import { RangeRig } from '../support/range-rig.ts';
+import { RigStep } from '../support/rig-step.ts';
 import { randomSeed } from '../support/seed.ts';
 
 const COMMANDS = Number(process.env.FANPIPE_MODEL_RUNS ?? 200_000);
 /** Streams that are open at a time. */
 const STREAMS = 5;
 
-class Step implements fc.AsyncCommand<Record<string, never>, RangeRig> {
-  readonly #name: string;
-  readonly #arguments: readonly unknown[];
-  readonly #run: (rig: RangeRig) => Promise<void> | undefined | void;
-
-  constructor(name: string, args: readonly unknown[], run: (rig: RangeRig) => Promise<void> | undefined | void) {
-    this.#name = name;
-    this.#arguments = args;
-    this.#run = run;
-  }
-
-  check(): boolean {
-    return true;
-  }
-
-  // Synchronous unless it is a turn: whatever lies between two turns happens within one microtask.
-  run(_: Record<string, never>, rig: RangeRig): Promise<void> {
-    return this.#run(rig) as Promise<void>;
-  }
-
-  toString(): string {
-    return `${this.#name}(${this.#arguments.map((argument) => JSON.stringify(argument)).join(', ')})`;
-  }
-}
+class Step extends RigStep<RangeRig> {}
 
 const which = fc.nat(1000);
 

@@ -26,7 +26,9 @@ import {
   type NowOutcome,
   type Outcome,
 } from './core-model.ts';
+import { expectSame, fail } from './expect-same.ts';
 import { settle } from './fake-clock.ts';
+import { noteSettled, type Settled } from './settled.ts';
 
 /** Bytes; values that count 1 each; values with a size. */
 export type RigKind = 'bytes' | 'values' | 'sized';
@@ -59,7 +61,7 @@ interface PendingRead {
   readonly stream: RigStream;
   readonly index: number;
   expected: Outcome | undefined;
-  actual: { readonly value: IteratorResult<unknown> } | { readonly error: unknown } | undefined;
+  actual: Settled<IteratorResult<unknown>> | undefined;
 }
 
 interface PendingWait {
@@ -72,7 +74,7 @@ interface PendingWait {
 interface PendingCollector {
   readonly stream: RigStream;
   readonly model: ModelCollector<unknown>;
-  actual: { readonly value: unknown } | { readonly error: unknown } | undefined;
+  actual: Settled | undefined;
 }
 
 interface RigStream {
@@ -91,14 +93,6 @@ interface RigStream {
   left: number;
   readonly told: Gap[];
   readonly expectedTold: Gap[];
-}
-
-function fail(what: string): never {
-  throw new Error(what);
-}
-
-function expectSame(actual: unknown, expected: unknown, what: () => string): void {
-  if (!Object.is(actual, expected)) fail(`${what()}: expected ${String(expected)}, got ${String(actual)}`);
 }
 
 /** The two sides, and the steps. Stream numbers are taken modulo how many there are. */
@@ -348,14 +342,7 @@ export class Rig {
         : (real as TypedStream<SizedValue>).array({ limit });
     const model = new ModelCollector(stream.model, limit ?? Number.POSITIVE_INFINITY);
     const pending: PendingCollector = { stream, model, actual: undefined };
-    promise.then(
-      (value) => {
-        pending.actual = { value };
-      },
-      (error) => {
-        pending.actual = { error };
-      },
-    );
+    noteSettled(promise, pending);
     this.#collectors.push(pending);
     this.#check();
   }

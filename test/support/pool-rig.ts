@@ -11,9 +11,11 @@ import { CancelledError, type FanpipeError, LimitExceededError } from '../../pac
 import { PoolAbandonedError, PoolSourceError } from '../../packages/fanpipe/src/pool/errors.ts';
 import type { LastLeave, PoolContext, PoolSource } from '../../packages/fanpipe/src/pool/options.ts';
 import { StreamPool } from '../../packages/fanpipe/src/pool/stream-pool.ts';
+import { expectSame, fail } from './expect-same.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { type Failure, type ModelEnding, type ModelEntry, ModelPool, ModelReader } from './pool-model.ts';
 import { PushSource } from './push-source.ts';
+import { noteSettled, type Settled } from './settled.ts';
 
 /** How an opener behaves. */
 export type OpenerKind = 'now' | 'late' | 'throws' | 'rejects' | 'refused';
@@ -56,19 +58,11 @@ interface RigReader {
   readonly model: ModelReader;
   readonly controller: AbortController | undefined;
   iterator: AsyncIterator<Uint8Array, undefined> | undefined;
-  read: { actual: { value: IteratorResult<Uint8Array, undefined> } | { error: unknown } | undefined } | undefined;
-  collected: { actual: { value: Uint8Array } | { error: unknown } | undefined } | undefined;
+  read: { actual: Settled<IteratorResult<Uint8Array, undefined>> | undefined } | undefined;
+  collected: { actual: Settled<Uint8Array> | undefined } | undefined;
 }
 
 const NO_LIMIT = 1e9;
-
-function fail(what: string): never {
-  throw new Error(what);
-}
-
-function expectSame(actual: unknown, expected: unknown, what: () => string): void {
-  if (!Object.is(actual, expected)) fail(`${what()}: expected ${String(expected)}, got ${String(actual)}`);
-}
 
 /** The byte that a source gives at an offset. */
 export function byteAt(source: number, offset: number): number {
@@ -277,14 +271,7 @@ export class PoolRig {
     const { position } = reader.real;
     const read: RigReader['read'] = { actual: undefined };
     reader.read = read;
-    reader.iterator.next().then(
-      (value) => {
-        read.actual = { value };
-      },
-      (error) => {
-        read.actual = { error };
-      },
-    );
+    noteSettled(reader.iterator.next(), read);
     model.answer = undefined;
     if (model.ending === null && model.lag > 0) {
       // Where one chunk ends is the pool's affair; the bytes are compared when it comes.
@@ -311,14 +298,7 @@ export class PoolRig {
     if (limit !== undefined && entry !== null && (entry.waitsForRoom || entry.events.length > 0)) return undefined;
     const collected: RigReader['collected'] = { actual: undefined };
     reader.collected = collected;
-    real.bytes({ limit }).then(
-      (value) => {
-        collected.actual = { value };
-      },
-      (error) => {
-        collected.actual = { error };
-      },
-    );
+    noteSettled(real.bytes({ limit }), collected);
     model.collects = limit ?? NO_LIMIT;
     model.collectsFrom = model.position;
     model.collect();
@@ -476,11 +456,7 @@ export class PoolRig {
     } else this.#compareEnding(label, answer, actual);
   }
 
-  #compareEnding(
-    label: string,
-    ending: ModelEnding,
-    actual: { value: IteratorResult<unknown> } | { error: unknown },
-  ): void {
+  #compareEnding(label: string, ending: ModelEnding, actual: Settled<IteratorResult<unknown>>): void {
     if (typeof ending === 'string') {
       if (!('value' in actual) || actual.value.done !== true) fail(`${label} must have been the end`);
     } else if (!('error' in actual) || !ending.is(actual.error)) {

@@ -23,7 +23,9 @@ import {
   type NowOutcome,
   type Outcome,
 } from './core-model.ts';
+import { expectSame, fail } from './expect-same.ts';
 import { settle } from './fake-clock.ts';
+import { noteSettled, type Settled } from './settled.ts';
 
 export interface RangeOptions {
   readonly start: number;
@@ -35,8 +37,6 @@ export interface RangeOptions {
   /** `onMissed` throws. */
   readonly throws?: boolean;
 }
-
-type Settled = { readonly value: unknown } | { readonly error: unknown };
 
 interface PendingRead {
   readonly label: string;
@@ -62,14 +62,6 @@ interface RangeStream {
   mode: 'free' | 'next' | 'batch' | 'collector';
   detached: number;
   collector: { readonly model: ModelCollector<Uint8Array>; actual: Settled | undefined } | undefined;
-}
-
-function fail(what: string): never {
-  throw new Error(what);
-}
-
-function expectSame(actual: unknown, expected: unknown, what: () => string): void {
-  if (!Object.is(actual, expected)) fail(`${what()}: expected ${String(expected)}, got ${String(actual)}`);
 }
 
 /** The writer of an entry, its ranges, and the steps. Streams are taken modulo how many there are. */
@@ -289,14 +281,7 @@ export class RangeRig {
       pending.expected = outcome;
     });
     const promise: Promise<IteratorResult<unknown>> = mode === 'batch' ? cursor.nextBatch() : cursor.next();
-    promise.then(
-      (value) => {
-        pending.actual = { value };
-      },
-      (error) => {
-        pending.actual = { error };
-      },
-    );
+    noteSettled(promise, pending);
     this.#endIfOver(stream, delivered);
     this.#check();
   }
@@ -345,14 +330,7 @@ export class RangeRig {
       actual: undefined,
     };
     stream.collector = collector;
-    promise.then(
-      (value) => {
-        collector.actual = { value };
-      },
-      (error) => {
-        collector.actual = { error };
-      },
-    );
+    noteSettled(promise, collector);
     this.#endIfOver(stream, delivered);
     this.#check();
     // How many microtasks the limit takes must not matter.
