@@ -1,0 +1,136 @@
+import type { AppendOutcome, HubAppendOptions, LiveStream } from '../hub/index.ts';
+import { isJson, mayAppend, parseContentType } from './content-type.ts';
+import type { HttpContext } from './http-options.ts';
+import type { HttpRequest } from './http-request.ts';
+import { toJsonLines } from './json-messages.ts';
+import { badRequest, Refusal } from './refusal.ts';
+import type { Reply } from './reply.ts';
+import { collectBody } from './request-body.ts';
+import { endHeaders, tokenOf } from './stream-state.ts';
+import { parseEnd, parseProducer, parseStreamSeq } from './writer-headers.ts';
+
+/** Bytes of one body that are on their way to the backend at a time. */
+const IN_FLIGHT = 1024 * 1024;
+
+/** POST: appends, closes, fails. */
+export async function appendToStream(context: HttpContext, request: HttpRequest, name: string): Promise<Reply> {
+  const stream = await context.hub.open(name);
+  const options: HubAppendOptions = {
+    producer: parseProducer(request),
+    seq: parseStreamSeq(request),
+    end: parseEnd(request),
+  };
+  const isMessages = isJson(stream.config.contentType);
+  if (request.bodyLength === undefined && !isMessages && options.producer === undefined && options.seq === undefined) {
+    return appendPieces(stream, request, options);
+  }
+  const body = await collectBody(request, context.maxBodyBytes);
+  if (body.length === 0) {
+    if (options.end === undefined)
+      throw badRequest('The body is empty: nothing to append, and Stream-Closed is not true');
+    return toReply(stream, await stream.append([], options), options);
+  }
+  await requireType(stream, request);
+  refuseFailWithBytes(options);
+  const bytes = isMessages ? toJsonLines(body) : body;
+  if (bytes.length === 0) throw badRequest('The array is empty: there is no message to append');
+  return toReply(stream, await stream.append([bytes], options), options);
+}
+
+/** Appends what comes as it comes, so that readers see it at once. What came before the client broke off stays. */
+async function appendPieces(stream: LiveStream, request: HttpRequest, options: HubAppendOptions): Promise<Reply> {
+  const pending: { readonly length: number; readonly outcome: Promise<AppendOutcome> }[] = [];
+  let inFlight = 0;
+  let last: AppendOutcome | undefined;
+  /** Waits for the oldest; says whether to go on. */
+  const settle = async (): Promise<boolean> => {
+    const { length, outcome } = pending.shift() as (typeof pending)[number];
+    inFlight -= length;
+    last = await outcome;
+    return last.kind === 'appended';
+  };
+  let isEmpty = true;
+  for await (const chunk of request.body()) {
+    if (chunk.length === 0) continue;
+    if (isEmpty) {
+      isEmpty = false;
+      await requireType(stream, request);
+      refuseFailWithBytes(options);
+    }
+    const outcome = stream.append([chunk]);
+    // Heard of when its turn comes.
+    outcome.catch(() => {});
+    pending.push({ length: chunk.length, outcome });
+    inFlight += chunk.length;
+    while (inFlight > IN_FLIGHT) if (!(await settle())) return toReply(stream, last as AppendOutcome, options);
+  }
+  while (pending.length > 0) if (!(await settle())) return toReply(stream, last as AppendOutcome, options);
+  if (options.end !== undefined) last = await stream.append([], options);
+  if (last === undefined) throw badRequest('The body is empty: nothing to append, and Stream-Closed is not true');
+  return toReply(stream, last, options);
+}
+
+function refuseFailWithBytes({ end }: HubAppendOptions): void {
+  if (end?.kind === 'failed') throw badRequest('Stream-Error comes with an empty body');
+}
+
+/** Throws 400 without a type, 409 where it is another one. That the stream has ended comes first. */
+async function requireType(stream: LiveStream, request: HttpRequest): Promise<void> {
+  const header = request.header('content-type');
+  if (header === undefined) throw badRequest('Content-Type is missing');
+  const type = parseContentType(header);
+  if (mayAppend(type, stream.config.contentType)) return;
+  const { end, tail } = await stream.state();
+  if (end !== undefined) {
+    throw new Refusal(409, 'CONFLICT', 'The stream has ended', [
+      ...endHeaders(end),
+      'stream-next-offset',
+      await tokenOf(stream, tail),
+    ]);
+  }
+  throw new Refusal(409, 'CONTENT_TYPE_MISMATCH', `The stream is of the type ${stream.config.contentType}`);
+}
+
+async function toReply(stream: LiveStream, outcome: AppendOutcome, options: HubAppendOptions): Promise<Reply> {
+  switch (outcome.kind) {
+    case 'appended':
+    case 'duplicate': {
+      const { producer } = outcome;
+      const headers = ['stream-next-offset', await tokenOf(stream, outcome.tail)];
+      if (outcome.isEnded) headers.push(...endHeaders(options.end ?? (await stream.state()).end));
+      if (producer !== undefined)
+        headers.push('producer-epoch', String(producer.epoch), 'producer-seq', String(producer.seq));
+      // The protocol wants new bytes of a producer told from those that came before.
+      const isNews = outcome.kind === 'appended' && producer !== undefined && outcome.tail > outcome.offset;
+      return { status: isNews ? 200 : 204, headers, body: undefined };
+    }
+    case 'already-ended':
+      return {
+        status: 204,
+        headers: ['stream-next-offset', await tokenOf(stream, outcome.tail), ...endHeaders(outcome.end)],
+        body: undefined,
+      };
+    case 'ended':
+      throw new Refusal(409, 'CONFLICT', 'The stream has ended', [
+        ...endHeaders(outcome.end),
+        'stream-next-offset',
+        await tokenOf(stream, outcome.tail),
+      ]);
+    case 'stale-epoch':
+      throw new Refusal(403, 'FORBIDDEN', `The producer is replaced by one of epoch ${outcome.epoch}`, [
+        'producer-epoch',
+        String(outcome.epoch),
+      ]);
+    case 'epoch-must-start':
+      throw badRequest('A new epoch begins with Producer-Seq 0');
+    case 'sequence-gap':
+      throw new Refusal(409, 'CONFLICT', `Producer-Seq ${outcome.expected} is next`, [
+        'producer-expected-seq',
+        String(outcome.expected),
+        'producer-received-seq',
+        String(outcome.received),
+      ]);
+    case 'sequence-regression':
+      throw new Refusal(409, 'CONFLICT', 'Stream-Seq is not higher than the last one');
+  }
+}

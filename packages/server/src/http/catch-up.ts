@@ -1,0 +1,120 @@
+import type { StreamState } from '../backends/backend.ts';
+import type { HubReader, LiveStream } from '../hub/index.ts';
+import { concat } from './concat.ts';
+import { Frame } from './frame.ts';
+import { JsonArray } from './json-array.ts';
+import type { ReplySink, StreamedBody } from './reply.ts';
+
+/** So much is read before the reply begins, so that what goes wrong has a status. Also one piece of a longer body. */
+const PIECE = 65_536;
+
+/** Bytes of a stream from one offset up to another that is written. */
+export interface Section {
+  readonly stream: LiveStream;
+  readonly state: StreamState;
+  readonly from: number;
+  readonly to: number;
+  /** As an array of the messages. */
+  readonly isArray: boolean;
+}
+
+/** The body of a section: all of it where it is small, else one that reads as fast as its client takes. Rejects where it cannot be read. */
+export async function sectionBody(section: Section): Promise<Uint8Array | StreamedBody> {
+  const { stream, from, to, isArray } = section;
+  if (to - from > PIECE) return new SectionBody(section);
+  const chunks: Uint8Array[] = [];
+  if (to > from) {
+    const reader = stream.read(from);
+    try {
+      while (reader.position < to) chunks.push(...(await nextChunks(reader, to)));
+    } finally {
+      reader.close();
+    }
+  }
+  if (!isArray) return concat(chunks);
+  const array = new JsonArray();
+  return concat([...chunks.map((chunk) => array.push(chunk)), array.end()]);
+}
+
+async function nextChunks(reader: HubReader, to: number): Promise<readonly Uint8Array[]> {
+  const maxBytes = Math.min(PIECE, to - reader.position);
+  const result = reader.poll(maxBytes) ?? (await reader.next({ maxBytes }));
+  if (result.end !== undefined) throw new Error(`The stream ended at ${result.next}, before ${to}`);
+  return result.chunks;
+}
+
+class SectionBody implements StreamedBody {
+  readonly length: number;
+  readonly #section: Section;
+  readonly #array: JsonArray | undefined;
+  #reader: HubReader | undefined;
+  #sink: ReplySink | undefined;
+  #isRunning = false;
+  #isFull = false;
+  /** Read and not yet written. */
+  #chunks: readonly Uint8Array[] = [];
+  #written = 0;
+
+  constructor(section: Section) {
+    const { from, to, isArray } = section;
+    this.#section = section;
+    this.#array = isArray ? new JsonArray() : undefined;
+    this.length = isArray ? JsonArray.length(to - from) : to - from;
+  }
+
+  start(sink: ReplySink): void {
+    this.#sink = sink;
+    sink.onDrain = () => {
+      this.#isFull = false;
+      void this.#run();
+    };
+    void this.#run();
+  }
+
+  stop(): void {
+    this.#sink = undefined;
+    this.#chunks = [];
+    this.#reader?.close();
+    this.#reader = undefined;
+  }
+
+  /** Writes until all is written, the client takes no more, or has gone. */
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      const { stream, from, to } = this.#section;
+      while (this.#sink !== undefined && !this.#isFull) {
+        if (this.#written < this.#chunks.length) {
+          this.#write(this.#sink, this.#chunks[this.#written++] as Uint8Array);
+          continue;
+        }
+        const reader = (this.#reader ??= stream.read(from));
+        if (reader.position === to) {
+          this.#complete(this.#sink);
+          break;
+        }
+        const chunks = await nextChunks(reader, to);
+        // Gone meanwhile.
+        if (this.#sink === undefined) break;
+        this.#chunks = chunks;
+        this.#written = 0;
+      }
+    } catch (error) {
+      const sink = this.#sink;
+      this.stop();
+      sink?.abort(error);
+    }
+    this.#isRunning = false;
+  }
+
+  #write(sink: ReplySink, chunk: Uint8Array): void {
+    this.#isFull = !sink.write(new Frame(this.#array === undefined ? chunk : this.#array.push(chunk)));
+  }
+
+  #complete(sink: ReplySink): void {
+    if (this.#array !== undefined) sink.write(new Frame(this.#array.end()));
+    this.stop();
+    sink.end();
+  }
+}

@@ -1,0 +1,82 @@
+import { type Clock, systemClock } from 'fanpipe';
+import type { Hub } from '../hub/index.ts';
+import { type Authorize, type BearerToken, bearerTokens } from './authorize.ts';
+import { type CorsOptions, checkCors } from './cors.ts';
+import { checkPrefix } from './stream-name.ts';
+
+/** How the protocol is served. */
+export interface HttpOptions {
+  /** Path before the names of streams. Default `/v1/stream/`. */
+  readonly prefix?: string | undefined;
+  /** Asked before anything is looked up. Default: everybody may do everything. */
+  readonly authorize?: Authorize | undefined;
+  /** Secrets that let in whoever sends them; without one of them nobody is. With `authorize` both must allow. */
+  readonly tokens?: readonly BearerToken[] | undefined;
+  /** Default: no page of another origin sees anything. */
+  readonly cors?: CorsOptions | undefined;
+  /** Largest body that is collected before it is appended, in bytes. Default 16 MiB. Bodies that are appended piece by piece have none. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Milliseconds that a long-poll waits. Default 30,000. */
+  readonly longPollTimeout?: number | undefined;
+  /** Milliseconds after which an event stream ends, so that its reader connects again; about. Default 60,000. */
+  readonly sseLifetime?: number | undefined;
+  /** Whether shared caches may keep what was read. Default `'public'`, with `authorize` or `tokens` `'private'`. */
+  readonly cache?: 'public' | 'private' | undefined;
+  /** Told of errors that are the server's own. Default: nobody. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /** Timers. Default those of the runtime. */
+  readonly clock?: Clock | undefined;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+  /** Numbers from 0 up to 1. Default `Math.random`. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** The options with their defaults, and the hub they are about. */
+export interface HttpContext {
+  readonly hub: Hub;
+  readonly prefix: string;
+  readonly rules: readonly Authorize[];
+  readonly cors: CorsOptions | undefined;
+  readonly maxBodyBytes: number;
+  readonly longPollTimeout: number;
+  readonly sseLifetime: number;
+  readonly cache: 'public' | 'private';
+  readonly onError: (error: unknown) => void;
+  readonly clock: Clock;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+const DEFAULT_BODY = 16 * 1024 * 1024;
+
+/** Checks the options. Throws a TypeError. */
+export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
+  const { authorize, tokens, cors, onError } = options;
+  if (cors !== undefined) checkCors(cors);
+  const rules = [
+    ...(tokens === undefined ? [] : [bearerTokens(tokens)]),
+    ...(authorize === undefined ? [] : [authorize]),
+  ];
+  const cache = options.cache ?? (rules.length > 0 ? 'private' : 'public');
+  if (cache !== 'public' && cache !== 'private') throw new TypeError("cache must be 'public' or 'private'");
+  return {
+    hub,
+    prefix: checkPrefix(options.prefix ?? '/v1/stream/'),
+    rules,
+    cors,
+    maxBodyBytes: atLeast('maxBodyBytes', options.maxBodyBytes ?? DEFAULT_BODY, 1),
+    longPollTimeout: atLeast('longPollTimeout', options.longPollTimeout ?? 30_000, 0),
+    sseLifetime: atLeast('sseLifetime', options.sseLifetime ?? 60_000, 1),
+    cache,
+    onError: onError ?? (() => {}),
+    clock: options.clock ?? systemClock,
+    now: options.now ?? Date.now,
+    random: options.random ?? Math.random,
+  };
+}
+
+function atLeast(name: string, value: number, least: number): number {
+  if (typeof value === 'number' && value >= least) return value;
+  throw new TypeError(`${name} must be a number from ${least} on, got ${String(value)}`);
+}

@@ -1,0 +1,15 @@
+/**
+ * HTTP: the Durable Streams protocol, whatever runtime it is on. Above it are the listeners, below it the hub.
+ *
+ * @module
+ */
+
+export type { Action, Authorize, BearerToken, Decision } from './authorize.ts';
+export type { CorsOptions } from './cors.ts';
+export { answer, type FetchOptions } from './fetch-adapter.ts';
+export { Frame } from './frame.ts';
+export { HttpHandler } from './http-handler.ts';
+export type { HttpOptions } from './http-options.ts';
+export type { HttpRequest } from './http-request.ts';
+export type { Metrics } from './metrics.ts';
+export type { Reply, ReplySink, StreamedBody } from './reply.ts';

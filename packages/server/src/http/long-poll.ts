@@ -1,0 +1,103 @@
+import type { StreamState } from '../backends/backend.ts';
+import { ServerClosedError } from '../errors.ts';
+import type { LiveStream } from '../hub/index.ts';
+import { sectionBody } from './catch-up.ts';
+import { isJson } from './content-type.ts';
+import { formatTag, isNoneMatch } from './etag.ts';
+import type { HttpContext } from './http-options.ts';
+import type { HttpRequest } from './http-request.ts';
+import { nextCursor, parseCursor } from './live-cursor.ts';
+import { formatOffset } from './offset-token.ts';
+import type { ReadQuery } from './query.ts';
+import { cacheControl, placeHeaders, startOf } from './read-stream.ts';
+import { badRequest, Refusal } from './refusal.ts';
+import type { Reply } from './reply.ts';
+import { endHeaders } from './stream-state.ts';
+
+/** Those who wait, so that a server that closes can send them away. */
+export type Waiting = Set<() => void>;
+
+/** GET with `live=long-poll`: what there is from an offset on, or what comes first; 204 if nothing comes in time. */
+export async function longPoll(
+  context: HttpContext,
+  request: HttpRequest,
+  stream: LiveStream,
+  query: ReadQuery,
+  waiting: Waiting,
+): Promise<Reply> {
+  if (query.offset === undefined) throw badRequest('live=long-poll needs an offset');
+  const client = parseCursor(query.cursor);
+  let state = await stream.state();
+  const from = await startOf(stream, state, query.offset);
+  if (from === state.tail && state.end === undefined) {
+    await untilNews(context, request, stream, from, waiting);
+    state = await stream.state();
+  }
+  const cursor =
+    state.end?.kind === 'closed' ? [] : ['stream-cursor', String(nextCursor(context.now(), client, context.random))];
+  if (from === state.tail) {
+    refuseFailed(state);
+    return {
+      status: 204,
+      headers: [...placeHeaders(state, from), ...cursor, 'cache-control', 'no-store'],
+      body: undefined,
+    };
+  }
+  const tag = formatTag(state, from, state.tail, state.end);
+  const headers = ['etag', tag, 'cache-control', cacheControl(context, state, from), ...cursor];
+  if (isNoneMatch(request.header('if-none-match'), tag)) return { status: 304, headers, body: undefined };
+  const { contentType } = state.config;
+  return {
+    status: 200,
+    headers: ['content-type', contentType, ...placeHeaders(state, state.tail), ...headers],
+    body: await sectionBody({ stream, state, from, to: state.tail, isArray: isJson(contentType) }),
+  };
+}
+
+/**
+ * At the end of a stream that failed, whoever waits for more is refused: 409 with the reason. A client that knows the protocol alone
+ * takes that for the error that it is. A 204 would make it ask again at once, for ever.
+ */
+export function refuseFailed(state: StreamState): void {
+  const { end, tail } = state;
+  if (end?.kind !== 'failed') return;
+  throw new Refusal(409, 'STREAM_FAILED', `The writer of the stream failed: ${end.reason}`, [
+    ...endHeaders(end),
+    'stream-next-offset',
+    formatOffset(state, tail),
+    'stream-up-to-date',
+    'true',
+  ]);
+}
+
+/** Waits until there is something at the offset, be it the end, the time is over, the client has gone, or the server closes. */
+async function untilNews(
+  { clock, longPollTimeout }: HttpContext,
+  request: HttpRequest,
+  stream: LiveStream,
+  from: number,
+  waiting: Waiting,
+): Promise<void> {
+  const reader = stream.read(from);
+  let timer: unknown;
+  let stop = (): void => {};
+  const over = new Promise<void>((resolve) => {
+    stop = resolve;
+    timer = clock.setTimeout(resolve, longPollTimeout);
+  });
+  (timer as { unref?(): void } | undefined)?.unref?.();
+  waiting.add(stop);
+  request.onGone(stop);
+  try {
+    // What comes is read again together with all that is there by then.
+    const news = reader.next({ maxBytes: 1 }).catch((error: unknown) => {
+      if (!(error instanceof ServerClosedError)) throw error;
+    });
+    // Closed below while it waits, it never settles.
+    await Promise.race([news, over]);
+  } finally {
+    waiting.delete(stop);
+    clock.clearTimeout(timer);
+    reader.close();
+  }
+}
