@@ -1,5 +1,5 @@
 /** The rules about which file of `@fanpipe/server` may use what; those that hold for both packages are in source-rules.ts. */
-import { allImports, type Sources } from './source-rules.ts';
+import { importsThat, type Sources } from './source-rules.ts';
 
 /** Folders from the top down: each may use those after it. */
 const LAYERS = ['cli', 'node', 'http', 'hub', 'backends'];
@@ -26,19 +26,15 @@ function isAllowed(file: string, target: string): boolean {
 
 /** Imports against the arrows. */
 export function wrongServerArrows(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ file, target, isRelative }) => isRelative && !isAllowed(file, target))
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(sources, ({ file, target, isRelative }) => isRelative && !isAllowed(file, target));
 }
 
 /** Imports from outside that are neither the library nor, where Node is meant, Node and the store. */
 export function foreignServerImports(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ isRelative }) => !isRelative)
-    .filter(({ file, target }) => {
-      if (target === 'fanpipe') return !/^(http|hub|backends|node|cli)\/|^[^/]+$/.test(file);
-      if (target.startsWith('node:')) return !isNodeFile(file);
-      return !(target === 'lmdb' && file.startsWith('backends/lmdb/'));
-    })
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(sources, ({ file, target, isRelative }) => {
+    if (isRelative) return false;
+    if (target === 'fanpipe') return !/^(http|hub|backends|node|cli)\/|^[^/]+$/.test(file);
+    if (target.startsWith('node:')) return !isNodeFile(file);
+    return !(target === 'lmdb' && file.startsWith('backends/lmdb/'));
+  });
 }

@@ -54,8 +54,15 @@ export function importsOf(file: string, source: string): ImportOf[] {
   return found;
 }
 
-export function allImports(sources: Sources): ImportOf[] {
+function allImports(sources: Sources): ImportOf[] {
   return [...sources].flatMap(([file, source]) => importsOf(file, source));
+}
+
+/** The imports that break a rule, as a test prints them. */
+export function importsThat(sources: Sources, breakTheRule: (imported: ImportOf) => boolean): string[] {
+  return allImports(sources)
+    .filter(breakTheRule)
+    .map(({ file, target }) => `${file} imports ${target}`);
 }
 
 /** Files that import nothing, so that every folder may use them. */
@@ -90,35 +97,30 @@ function isAllowed(file: string, target: string): boolean {
 
 /** Imports against the arrows. */
 export function wrongArrows(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ file, target, isRelative }) => isRelative && !isAllowed(file, target))
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(sources, ({ file, target, isRelative }) => isRelative && !isAllowed(file, target));
 }
 
 /** Imports from outside `src`, which are only Node's, and these only where Node is meant. */
 export function foreignImports(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ file, target, isRelative }) => !isRelative && !(target.startsWith('node:') && isNodeFile(file)))
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(
+    sources,
+    ({ file, target, isRelative }) => !isRelative && !(target.startsWith('node:') && isNodeFile(file)),
+  );
 }
 
 /** Imports into a folder that has an index, past that index. */
 export function pastTheIndex(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ file, target, isRelative }) => {
-      const folder = folderOf(target);
-      return (
-        isRelative && folder !== folderOf(file) && sources.has(`${folder}/index.ts`) && !target.endsWith('/index.ts')
-      );
-    })
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(sources, ({ file, target, isRelative }) => {
+    const folder = folderOf(target);
+    return (
+      isRelative && folder !== folderOf(file) && sources.has(`${folder}/index.ts`) && !target.endsWith('/index.ts')
+    );
+  });
 }
 
 /** Relative imports of files that are not there; without this a typing error would hide an arrow. */
 export function missingTargets(sources: Sources): string[] {
-  return allImports(sources)
-    .filter(({ target, isRelative }) => isRelative && !sources.has(target))
-    .map(({ file, target }) => `${file} imports ${target}`);
+  return importsThat(sources, ({ target, isRelative }) => isRelative && !sources.has(target));
 }
 
 const IMPURE = [
