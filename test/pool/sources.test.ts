@@ -49,6 +49,8 @@ describe('sources that end', () => {
       return writer.stream({ from: 'start' });
     },
     'one string': () => 'abcdef',
+    'one buffer': () => bytes('abcdef'),
+    'promises of chunks': () => [Promise.resolve('abc'), 'def'],
   };
   for (const [name, make] of Object.entries(sources)) {
     test(`ONCE WHOLE: ${name}: all of it for all, and its end completes`, async () => {

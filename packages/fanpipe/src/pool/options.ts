@@ -7,12 +7,13 @@
 import { checkAmount, checkOptions, checkSignal } from '../core/check.ts';
 import type { OnMissed } from '../core/cursor.ts';
 import type { OverflowPolicy } from '../core/policies.ts';
+import type { Source } from '../core/pump.ts';
 import type { Chunk } from '../core/to-bytes.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { type Clock, checkClock, systemClock } from '../monitor/index.ts';
 
-/** What an entry can be filled from. A Node Readable is an async iterable. */
-export type PoolSource = AsyncIterable<Chunk> | Iterable<Chunk> | ReadableStream<Chunk> | Response;
+/** What an entry can be filled from, one chunk included. A Node Readable is an async iterable. */
+export type PoolSource = Source<Chunk> | Chunk;
 
 /** What an opener is told. */
 export interface PoolContext<K = string> {
