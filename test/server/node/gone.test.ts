@@ -246,7 +246,7 @@ describe('500 connections', () => {
     const more = await RawClient.open(serving.port);
     await more.closed;
     expect(more.text).toBe('');
-    expect(serving.metrics.text()).toContain('fanpipe_connections_refused_total 1\n');
+    expect(await serving.metrics.text()).toContain('fanpipe_connections_refused_total 1\n');
     clients[0]?.socket.destroy();
     await eventually(() => serving.connections === 2);
     const next = await RawClient.open(serving.port);

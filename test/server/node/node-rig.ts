@@ -14,7 +14,7 @@ import { type ServeOptions, type Serving, serve } from '../../../packages/server
 const cleanups: (() => unknown)[] = [];
 
 /** Runs after the test, the last first. */
-export function after(cleanup: () => unknown): void {
+export function cleanUp(cleanup: () => unknown): void {
   cleanups.push(cleanup);
 }
 
@@ -86,7 +86,7 @@ export async function serveTest(handler: TestHandler, options: TestOptions = {})
     onError: (error) => errors.push(error),
     ...options,
   });
-  after(async () => {
+  cleanUp(async () => {
     await serving.close({ grace: 0 });
     expect(errors).toEqual([]);
   });
@@ -119,7 +119,7 @@ export class RawClient {
 
   private constructor(socket: Socket, isReading: boolean) {
     this.socket = socket;
-    after(() => socket.destroy());
+    cleanUp(() => socket.destroy());
     this.closed = new Promise((resolve) => {
       socket.on('error', (error) => (this.#error = error));
       socket.on('close', () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import { type Serving, serve } from '../../../packages/server/src/node/index.ts';
-import { after, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, whole } from './node-rig.ts';
+import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, whole } from './node-rig.ts';
 
 /** A server whose core notes what it is told. */
 async function server(handle: (request: HttpRequest) => Promise<Reply> | Reply, onDrain: () => void = () => {}) {
@@ -22,7 +22,7 @@ async function server(handle: (request: HttpRequest) => Promise<Reply> | Reply, 
       },
     },
   });
-  after(() => serving.close({ grace: 0 }));
+  cleanUp(() => serving.close({ grace: 0 }));
   return { serving, told };
 }
 
@@ -194,7 +194,7 @@ describe('listening', () => {
 
   test('an address of this machine, of IPv4 or IPv6, is in the URL', async () => {
     const serving = await serve({ port: 0, host: '::1', server: { handle: async () => whole(200, 'six') } });
-    after(() => serving.close({ grace: 0 }));
+    cleanUp(() => serving.close({ grace: 0 }));
     expect(serving.url).toBe(`http://[::1]:${serving.port}`);
     expect(await (await fetch(serving.url, { headers: { connection: 'close' } })).text()).toBe('six');
   });

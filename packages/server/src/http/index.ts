@@ -11,5 +11,6 @@ export { Frame } from './frame.ts';
 export { HttpHandler } from './http-handler.ts';
 export type { HttpOptions } from './http-options.ts';
 export type { HttpRequest } from './http-request.ts';
-export type { Metrics } from './metrics.ts';
+export { Latency, Metrics } from './metrics.ts';
+export { type OperationsOptions, operations } from './operations.ts';
 export type { Reply, ReplySink, StreamedBody } from './reply.ts';

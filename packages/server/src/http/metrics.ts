@@ -63,6 +63,7 @@ function head(name: string, type: MetricType | 'histogram', help: string): strin
 export class Metrics {
   readonly #metrics: Metric[] = [];
   readonly #latencies: Latency[] = [];
+  readonly #looks: (() => Promise<unknown>)[] = [];
   readonly #requests = new Map<string, Map<number, number>>();
 
   /** Counts a reply. */
@@ -90,8 +91,15 @@ export class Metrics {
     return latency;
   }
 
+  /** Adds something to look up before the numbers are read. */
+  before(look: () => Promise<unknown>): void {
+    this.#looks.push(look);
+  }
+
   /** All of them, for `text/plain; version=0.0.4`. */
-  text(): string {
+  async text(): Promise<string> {
+    // What cannot be looked up keeps its last number: the others are the more wanted then.
+    await Promise.allSettled(this.#looks.map((look) => look()));
     const lines = head('fanpipe_requests_total', 'counter', 'Requests that were answered, by route and status.');
     for (const [route, statuses] of this.#requests) {
       for (const [status, count] of statuses) {

@@ -48,6 +48,8 @@ export function operations(options: OperationsOptions): (request: HttpRequest) =
       return Promise.resolve({ status: 405, headers: ['allow', 'GET, HEAD', ...HEADERS], body: undefined });
     }
     if (path === '/health') return health();
-    return Promise.resolve(text(200, 'text/plain; version=0.0.4; charset=utf-8', (metrics as Metrics).text()));
+    return (metrics as Metrics)
+      .text()
+      .then((content) => text(200, 'text/plain; version=0.0.4; charset=utf-8', content));
   };
 }

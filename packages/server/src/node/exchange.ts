@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestBrokenError } from '../errors.ts';
-import type { HttpRequest } from '../http/http-request.ts';
-import type { Reply, StreamedBody } from '../http/reply.ts';
+import type { HttpRequest, Reply, StreamedBody } from '../http/index.ts';
 import { RequestBody } from './request-body.ts';
 import { parseTarget, type RequestTarget } from './request-target.ts';
 
@@ -13,9 +12,6 @@ export interface ExchangeContext {
   readonly isClosing: boolean;
 }
 
-/** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
-const LINGER_BYTES = 16 * 1024 * 1024;
-const LINGER_MS = 5_000;
 /** More than any client sends; node:http would let those beyond a number go without a word. */
 const MOST_HEADERS = 500;
 /** A rest of a body that is read so that the connection can go on. */
@@ -50,7 +46,9 @@ export abstract class Exchange implements HttpRequest {
   refusal(): number | undefined {
     const { message } = this;
     if (message.rawHeaders.length > 2 * MOST_HEADERS) return 431;
-    const host = message.headers.host ?? (message.headers[':authority'] as string | undefined);
+    const authority = message.headers[':authority'] as string | undefined;
+    const { host = authority } = message.headers;
+    if (authority !== undefined && authority !== host) return 400;
     // A host framework that strips its prefix from `url` keeps the whole.
     const { originalUrl } = message as { originalUrl?: string };
     this.#target = parseTarget(originalUrl ?? message.url ?? '', host);
@@ -163,7 +161,7 @@ export abstract class Exchange implements HttpRequest {
     const isUnread = !message.complete && this.#isLongRest();
     this.writeHead(reply, isEmpty ? undefined : (body?.length ?? 0), isUnread);
     if (isUnread && !this.#expectsContinue && !this.isUnframed) {
-      this.#linger(body);
+      this.endUnread(message.method === 'HEAD' ? undefined : body);
       return;
     }
     this.finish();
@@ -178,30 +176,8 @@ export abstract class Exchange implements HttpRequest {
     return length === undefined || length > WORTH_READING;
   }
 
-  /**
-   * Sends the reply to a client that is still sending. Were the connection closed at once, it could lose the reply with it, so what comes
-   * is let go for a while.
-   */
-  #linger(body: Uint8Array | undefined): void {
-    const { message, response } = this;
-    if (body === undefined || message.method === 'HEAD') response.flushHeaders();
-    else response.write(body);
-    let left = LINGER_BYTES;
-    const done = (): void => {
-      clearTimeout(timer);
-      message.off('data', count).off('end', done).off('close', done);
-      if (this.#isOver) return;
-      this.finish();
-      response.end();
-    };
-    const count = (chunk: Uint8Array): void => {
-      left -= chunk.length;
-      if (left < 0) done();
-    };
-    const timer = setTimeout(done, LINGER_MS);
-    timer.unref();
-    message.on('data', count).on('end', done).on('close', done).resume();
-  }
+  /** Ends a reply whose head is written, to a client that still sends what nobody wants. */
+  protected abstract endUnread(body: Uint8Array | undefined): void;
 
   /** Writes status and headers, with a `content-length` unless that is undefined. */
   protected abstract writeHead(reply: Reply, length: number | undefined, isLast?: boolean): void;

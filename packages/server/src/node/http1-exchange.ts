@@ -1,10 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Reply, StreamedBody } from '../http/reply.ts';
+import type { Reply, StreamedBody } from '../http/index.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import { refusal } from './refusal.ts';
 import { isRepeated } from './request-target.ts';
 import { SocketSink } from './socket-sink.ts';
+
+/** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_MS = 5_000;
 
 /** A request over HTTP/1.0 or 1.1. */
 export class Http1Exchange extends Exchange implements ConnectionUser {
@@ -74,6 +78,28 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
       this.#connection.isLast = true;
     }
     this.response.writeHead(reply.status, headers as unknown as Record<string, string>);
+  }
+
+  /** Were the connection closed at once, the client could lose the reply with it, so what still comes is let go for a while. */
+  protected endUnread(body: Uint8Array | undefined): void {
+    const { message, response } = this;
+    if (body === undefined) response.flushHeaders();
+    else response.write(body);
+    let left = LINGER_BYTES;
+    const done = (): void => {
+      clearTimeout(timer);
+      message.off('data', count).off('end', done).off('close', done);
+      if (this.isOver) return;
+      this.finish();
+      response.end();
+    };
+    const count = (chunk: Uint8Array): void => {
+      left -= chunk.length;
+      if (left < 0) done();
+    };
+    const timer = setTimeout(done, LINGER_MS);
+    timer.unref();
+    message.on('data', count).on('end', done).on('close', done).resume();
   }
 
   protected sendStreamed(reply: Reply, body: StreamedBody): void {

@@ -1,11 +1,11 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import type { Frame } from '../http/frame.ts';
-import type { Reply, ReplySink, StreamedBody } from '../http/reply.ts';
+import type { Frame, Reply, ReplySink, StreamedBody } from '../http/index.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import type { ProgressWatch, Watched } from './progress-watch.ts';
 
-/** RFC 9113, section 7: the client must not take what it got for the whole; the request takes too long. */
+/** RFC 9113, section 7. */
+const NO_ERROR = 0;
 const INTERNAL_ERROR = 2;
 const CANCEL = 8;
 
@@ -63,6 +63,15 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
     }
     if (length !== undefined) headers['content-length'] = String(length);
     response.writeHead(reply.status, headers);
+  }
+
+  /** RFC 9113, section 8.1: the reply is complete, and the client should send no more. If nothing was read, node:http2 says so itself. */
+  protected endUnread(body: Uint8Array | undefined): void {
+    const { message, response } = this;
+    if (message.readableDidRead) response.once('finish', () => this.#stream.close(NO_ERROR));
+    this.finish();
+    if (body === undefined) response.end();
+    else response.end(body);
   }
 
   protected sendStreamed(reply: Reply, body: StreamedBody): void {

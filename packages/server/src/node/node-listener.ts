@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
-import type { HttpRequest } from '../http/http-request.ts';
-import type { Reply } from '../http/reply.ts';
+import type { HttpRequest, Reply } from '../http/index.ts';
 import { Connection } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import { Http1Exchange } from './http1-exchange.ts';

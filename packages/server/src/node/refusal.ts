@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { Reply } from '../http/reply.ts';
+import type { Reply } from '../http/index.ts';
 
 /** What stands on every reply of the protocol. */
 const HEADERS: readonly string[] = [

@@ -8,10 +8,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { InvalidArgumentError, ServerClosedError } from '../errors.ts';
-import type { HttpRequest } from '../http/http-request.ts';
-import { Metrics } from '../http/metrics.ts';
-import { operations } from '../http/operations.ts';
-import type { Reply } from '../http/reply.ts';
+import { type HttpRequest, Metrics, operations, type Reply } from '../http/index.ts';
 import { Connection } from './connection.ts';
 import { type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
 import { rawRefusal, statusOf } from './refusal.ts';

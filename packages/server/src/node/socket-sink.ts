@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Frame } from '../http/frame.ts';
-import type { ReplySink } from '../http/reply.ts';
+import type { Frame, ReplySink } from '../http/index.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
 
 /** What may wait in a socket before its reader counts as slow, in bytes. */

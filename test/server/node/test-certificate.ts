@@ -1,0 +1,21 @@
+/** A key and a certificate for `localhost`, signed by itself and known to everybody: for tests alone. */
+
+export const key: string = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3mdKwwjAZwKH/e8I
+Mcm0+34htYwVaA2eq68HO60jmumhRANCAARnumrT8yib/zVVI8ctjA73WeeDmiDB
+7/OaIK4TIR7rh5eK7jrKga62oLYf6zsgrFk6ckUZALZB5RTzZAghZp0+
+-----END PRIVATE KEY-----
+`;
+
+export const cert: string = `-----BEGIN CERTIFICATE-----
+MIIBmjCCAUGgAwIBAgIURPnB2a8Phqfz2jPUk7HaTtxh6kAwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzAyNTg1OVoYDzIxMjYxMDMw
+MDI1ODU5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARnumrT8yib/zVVI8ctjA73WeeDmiDB7/OaIK4TIR7rh5eK7jrKga62
+oLYf6zsgrFk6ckUZALZB5RTzZAghZp0+o28wbTAdBgNVHQ4EFgQUytqP/b1g2DS0
+d5ELCbCJ3zwAV34wHwYDVR0jBBgwFoAUytqP/b1g2DS0d5ELCbCJ3zwAV34wDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDRwAwRAIgRv0nskK9Mmjk+2h4D7PYACJta6m/+BwUf38M4rzu6wcCIDWD
+BzFetw1xH/cXChExDz17ZwMtkTjCmq7CSsTacUPk
+-----END CERTIFICATE-----
+`;
