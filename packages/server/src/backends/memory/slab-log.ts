@@ -1,0 +1,163 @@
+/** Largest slab that small appends share. */
+const SLAB = 64 * 1024;
+/** First slab of a stream: most streams are small. */
+const FIRST_SLAB = 512;
+/** From this size on a chunk that fills its buffer is kept as it is. */
+const BY_REFERENCE_FROM = 16 * 1024;
+/** Times of appends are kept no closer than this, in milliseconds. */
+const TIME_STEP = 1000;
+
+interface Block {
+  /** Offset of its first byte. */
+  readonly start: number;
+  readonly memory: Uint8Array;
+  size: number;
+}
+
+/**
+ * Bytes of one stream, in order. Small appends are packed into slabs; large ones that fill their buffer are kept as they are.
+ *
+ * ```text
+ *   blocks   [start 0 | ▓▓▓▓▓▓▓▓][start 65536 | ▓▓▓▓][start 70000 | ▓▓▓░░░░]
+ *   borders   0  100  200  …                     where each append begins
+ *   times     (0, t0)            (52000, t1)     where a later second begins
+ * ```
+ */
+export class SlabLog {
+  #blocks: Block[] = [];
+  #borders = new Float64Array(8);
+  #firstBorder = 0;
+  #lastBorder = 0;
+  #timeOffsets: number[] = [];
+  #times: number[] = [];
+  #head: number;
+  #tail: number;
+
+  constructor(start: number) {
+    this.#head = this.#tail = start;
+  }
+
+  get tail(): number {
+    return this.#tail;
+  }
+
+  get head(): number {
+    return this.#head;
+  }
+
+  append(chunks: readonly Uint8Array[], time: number): void {
+    if (chunks.length === 0) return;
+    this.#addBorder(this.#tail);
+    const last = this.#times.at(-1);
+    if (last === undefined || time - last >= TIME_STEP) {
+      this.#times.push(time);
+      this.#timeOffsets.push(this.#tail);
+    }
+    for (const chunk of chunks) this.#add(chunk);
+  }
+
+  /** Views of the bytes from `from` on, at most `maxBytes`, up to `to`. */
+  read(from: number, to: number, maxBytes: number): Uint8Array[] {
+    const end = Math.min(to, from + maxBytes, this.#tail);
+    const chunks: Uint8Array[] = [];
+    for (let index = this.#blockAt(from), at = from; at < end; index++) {
+      const { start, memory, size } = this.#blocks[index] as Block;
+      const stop = Math.min(end - start, size);
+      chunks.push(memory.subarray(at - start, stop));
+      at = start + stop;
+    }
+    return chunks;
+  }
+
+  /** See `Storage.retainFrom`. */
+  retainFrom(bytes: number | undefined, since: number | undefined): number {
+    let head = this.#head;
+    if (bytes !== undefined && this.#lastBorder > this.#firstBorder) {
+      const least = Math.min(this.#tail - bytes, this.#borders[this.#lastBorder - 1] as number);
+      head = Math.max(head, this.#borderFrom(least));
+    }
+    if (since !== undefined) {
+      let index = 0;
+      while (index < this.#times.length && (this.#times[index] as number) + TIME_STEP <= since) index++;
+      head = Math.max(head, index === 0 ? head : (this.#timeOffsets[index] ?? this.#tail));
+    }
+    return head;
+  }
+
+  trim(head: number): void {
+    this.#head = head;
+    let blocks = 0;
+    while (blocks < this.#blocks.length) {
+      const { start, size } = this.#blocks[blocks] as Block;
+      if (start + size > head || (head < this.#tail && blocks === this.#blocks.length - 1)) break;
+      blocks++;
+    }
+    if (blocks > 0) this.#blocks.splice(0, blocks);
+    while (this.#firstBorder < this.#lastBorder && (this.#borders[this.#firstBorder] as number) < head)
+      this.#firstBorder++;
+    let times = 0;
+    while (times + 1 < this.#times.length && (this.#timeOffsets[times + 1] as number) <= head) times++;
+    if (times > 0) {
+      this.#times.splice(0, times);
+      this.#timeOffsets.splice(0, times);
+    }
+  }
+
+  #add(chunk: Uint8Array): void {
+    if (chunk.length >= BY_REFERENCE_FROM && chunk.buffer.byteLength <= chunk.length * 1.125) {
+      this.#blocks.push({ start: this.#tail, memory: chunk, size: chunk.length });
+      this.#tail += chunk.length;
+      return;
+    }
+    for (let at = 0; at < chunk.length; ) {
+      let block = this.#blocks.at(-1);
+      if (block === undefined || block.size === block.memory.length) {
+        const size = Math.min(SLAB, Math.max(FIRST_SLAB, 2 * (block?.memory.length ?? 0), chunk.length - at));
+        block = { start: this.#tail, memory: new Uint8Array(size), size: 0 };
+        this.#blocks.push(block);
+      }
+      const part = chunk.subarray(at, at + block.memory.length - block.size);
+      block.memory.set(part, block.size);
+      block.size += part.length;
+      this.#tail += part.length;
+      at += part.length;
+    }
+  }
+
+  #addBorder(offset: number): void {
+    if (this.#lastBorder === this.#borders.length) {
+      const kept = this.#borders.subarray(this.#firstBorder, this.#lastBorder);
+      // Half of it gone: the room is there already.
+      const grown =
+        kept.length * 2 <= this.#borders.length ? this.#borders : new Float64Array(Math.ceil(kept.length * 1.5));
+      grown.set(kept);
+      this.#borders = grown;
+      this.#lastBorder = kept.length;
+      this.#firstBorder = 0;
+    }
+    this.#borders[this.#lastBorder++] = offset;
+  }
+
+  /** The first border that is not below `least`. */
+  #borderFrom(least: number): number {
+    let low = this.#firstBorder;
+    let high = this.#lastBorder;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#borders[middle] as number) < least) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#lastBorder ? (this.#borders[low] as number) : this.#tail;
+  }
+
+  #blockAt(offset: number): number {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((this.#blocks[middle] as Block).start <= offset) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
