@@ -27,10 +27,23 @@ interface OwnedSocket extends Socket {
 /** More requests than this that wait for their turn, and no more are read from the socket. */
 const MOST_WAITING = 64;
 
+/** The same for all connections: an idle one costs no closures. */
+function onDrain(this: OwnedSocket): void {
+  this[CONNECTION]?.drained();
+}
+
+function onClose(this: OwnedSocket): void {
+  this[CONNECTION]?.closed();
+}
+
 /** One connection of HTTP/1: its listeners are set once, not once per request. */
 export class Connection implements Watched {
   readonly #socket: OwnedSocket;
-  readonly #users: ConnectionUser[] = [];
+  readonly #watch: ProgressWatch;
+  /** Whose reply is due. */
+  #first: ConnectionUser | undefined;
+  /** Those behind it, where there are any. */
+  #waiting: ConnectionUser[] | undefined;
   #last: ConnectionUser | undefined;
   /** A reply has said that it is the last one: what comes behind it is not begun. */
   isLast = false;
@@ -49,12 +62,24 @@ export class Connection implements Watched {
 
   private constructor(socket: Socket, watch: ProgressWatch) {
     this.#socket = socket;
+    this.#watch = watch;
     watch.add(this);
-    socket.on('drain', () => this.#users[0]?.onDrain());
-    socket.once('close', () => {
-      watch.delete(this);
-      for (const user of this.#users.splice(0)) user.onClose();
-    });
+    socket.on('drain', onDrain);
+    socket.on('close', onClose);
+  }
+
+  /** The socket takes more. */
+  drained(): void {
+    this.#first?.onDrain();
+  }
+
+  /** The socket is gone. */
+  closed(): void {
+    this.#watch.delete(this);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#first?.onClose();
+    if (waiting !== undefined) for (const user of waiting) user.onClose();
   }
 
   /** Nothing is asked, and nothing of a reply waits in this process. */
@@ -66,18 +91,23 @@ export class Connection implements Watched {
   /** A request has come. */
   enter(user: ConnectionUser): void {
     this.#last = user;
-    this.#users.push(user);
-    if (this.#users.length <= MOST_WAITING || this.#isPaused) return;
+    if (this.#first === undefined) {
+      this.#first = user;
+      return;
+    }
+    const waiting = (this.#waiting ??= []);
+    waiting.push(user);
+    if (waiting.length < MOST_WAITING || this.#isPaused) return;
     this.#isPaused = true;
     this.#socket.pause();
   }
 
   /** Its reply is complete. */
   leave(user: ConnectionUser): void {
-    const place = this.#users.indexOf(user);
-    if (place === 0) this.#users.shift();
-    else if (place > 0) this.#users.splice(place, 1);
-    if (!this.#isPaused || this.#users.length > MOST_WAITING / 2) return;
+    const waiting = this.#waiting;
+    if (this.#first === user) this.#first = waiting?.shift();
+    else if (waiting?.includes(user)) waiting.splice(waiting.indexOf(user), 1);
+    if (!this.#isPaused || (waiting?.length ?? 0) > MOST_WAITING / 2) return;
     this.#isPaused = false;
     this.#socket.resume();
   }
@@ -101,7 +131,7 @@ export class Connection implements Watched {
     }
     if (!last.message.complete) {
       // It is the body of this one that is broken.
-      if (last !== this.#users[0] || !last.refuse(status)) this.#socket.destroy();
+      if (last !== this.#first || !last.refuse(status)) this.#socket.destroy();
       return;
     }
     last.response.once('finish', () => this.#bidFarewell(farewell));
@@ -132,7 +162,7 @@ export class Connection implements Watched {
   }
 
   cut(why: 'sending' | 'receiving'): void {
-    const first = this.#users[0];
+    const first = this.#first;
     if (why === 'receiving' && first !== undefined && first === this.#last && first.refuse(408)) return;
     this.#socket.destroy();
   }

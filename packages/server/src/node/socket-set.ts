@@ -8,6 +8,15 @@ export class SocketSet {
   #received = 0;
   #sent = 0;
   #onEmpty: (() => void) | undefined;
+  /** One for all sockets. */
+  readonly #onClose: (this: Socket) => void;
+
+  constructor() {
+    const forget = (socket: Socket): void => this.#delete(socket);
+    this.#onClose = function (this: Socket): void {
+      forget(this);
+    };
+  }
 
   /** How many are open. */
   get size(): number {
@@ -36,12 +45,14 @@ export class SocketSet {
   add(socket: Socket): void {
     this.#opened++;
     this.#sockets.add(socket);
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
-      this.#received += socket.bytesRead;
-      this.#sent += socket.bytesWritten;
-      if (this.#sockets.size === 0) this.#onEmpty?.();
-    });
+    socket.on('close', this.#onClose);
+  }
+
+  #delete(socket: Socket): void {
+    this.#sockets.delete(socket);
+    this.#received += socket.bytesRead;
+    this.#sent += socket.bytesWritten;
+    if (this.#sockets.size === 0) this.#onEmpty?.();
   }
 
   /** Closes those on which nothing is asked. */
