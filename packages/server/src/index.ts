@@ -5,4 +5,29 @@
  */
 
 export type * from './backends/backend.ts';
+export { type MemoryBackendOptions, memoryBackend } from './backends/index.ts';
 export * from './errors.ts';
+export type {
+  Action,
+  Authorize,
+  BearerToken,
+  CorsOptions,
+  Decision,
+  HttpRequest,
+  Reply,
+  ReplySink,
+  StreamedBody,
+} from './http/index.ts';
+export { Frame } from './http/index.ts';
+export type {
+  AppendOutcome,
+  HubReader,
+  HubStats,
+  HubStreamOptions,
+  HubWriterOptions,
+  LiveStream,
+  NewStreamConfig,
+  NewStreamOptions,
+} from './hub/index.ts';
+export { Hub } from './hub/index.ts';
+export { StreamServer, type StreamServerLimits, type StreamServerOptions } from './stream-server.ts';

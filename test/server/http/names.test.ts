@@ -208,7 +208,7 @@ describe('offsets', () => {
     '0000000000000001_9999999999999999',
     '../1',
     '1,2',
-    '٠'.repeat(16) + '_' + '٠'.repeat(16),
+    `${'٠'.repeat(16)}_${'٠'.repeat(16)}`,
   ])('%j is none', (text) => expect(parseOffset(text)).toBeUndefined());
 
   test('start and now are places', () => {

@@ -1,0 +1,93 @@
+import { type ByteStream, type ByteWriter, systemClock } from 'fanpipe';
+import { type Backend, memoryBackend } from './backends/index.ts';
+import { answer, HttpHandler, type HttpOptions, type HttpRequest, type Metrics, type Reply } from './http/index.ts';
+import { Hub, type HubOptions, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
+
+/** What a server is made with. */
+export interface StreamServerOptions extends Omit<HttpOptions, 'maxBodyBytes'> {
+  /** Where streams are kept. Default in memory. Closed with the server. */
+  readonly backend?: Backend | undefined;
+  readonly limits?: StreamServerLimits | undefined;
+  /** Newest bytes of each followed stream that are held in memory. Default 256 KiB. */
+  readonly window?: number | undefined;
+  /** With `fetch`: milliseconds for which a client may take nothing before its reply is broken off. Default 60,000; 0: for ever. */
+  readonly stallTimeout?: number | undefined;
+}
+
+/** What is refused beyond. */
+export interface StreamServerLimits
+  extends Pick<HttpOptions, 'maxBodyBytes'>,
+    Pick<HubOptions, 'maxStreams' | 'maxStreamBytes' | 'maxTotalBytes' | 'maxReaders' | 'maxProducers'> {}
+
+/**
+ * A server of streams: a backend that keeps them, a hub for this process, the protocol for all others.
+ *
+ * `fetch` answers requests of the web, in any runtime and framework that has them; on `node:http` `serve()` and `nodeListener()` of
+ * `@fanpipe/server/node` are faster. In process there are `writer` and `stream`.
+ */
+export class StreamServer {
+  /** The streams, as this process reads and writes them. */
+  readonly hub: Hub;
+  /** Answers a request of the web. Can be passed on without its object. Never rejects. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** Answers a request of whatever runtime. Can be passed on without its object. Never rejects. */
+  readonly handle: (request: HttpRequest) => Promise<Reply>;
+  readonly #backend: Backend;
+  readonly #handler: HttpHandler;
+  #closing: Promise<void> | undefined;
+  #counts = { streams: 0, bytes: 0 };
+
+  /** @throws TypeError, InvalidArgumentError: options that make no sense */
+  constructor(options: StreamServerOptions = {}) {
+    const { backend = memoryBackend(), limits = {}, clock = systemClock, stallTimeout = 60_000 } = options;
+    this.#backend = backend;
+    this.hub = new Hub(backend, { ...limits, window: options.window, clock });
+    this.#handler = new HttpHandler(this.hub, { ...options, maxBodyBytes: limits.maxBodyBytes });
+    this.handle = (request) => this.#handler.handle(request);
+    this.fetch = (request) => answer(this.handle, request, { stallTimeout, clock });
+  }
+
+  /** A writer of a stream, which it creates unless it is there. See `Hub.writer`. */
+  writer(name: string, options?: HubWriterOptions): ByteWriter {
+    return this.hub.writer(name, options);
+  }
+
+  /** Past and present of a stream. See `Hub.stream`. */
+  stream(name: string, options?: HubStreamOptions): ByteStream {
+    return this.hub.stream(name, options);
+  }
+
+  /** Shutdown begins: long-polls are answered, live replies end, each saying where to go on. Appends and other reads go on. */
+  drain(): void {
+    this.#handler.drain();
+  }
+
+  /**
+   * Ends the server: what waits is sent away, appends under way come to their end, readers in process get a `ServerClosedError`, the backend
+   * is closed. May be called again.
+   */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.drain();
+    try {
+      await this.hub.close();
+    } finally {
+      await this.#backend.close();
+    }
+  }
+
+  /** Rejects if the server cannot work. */
+  async check(): Promise<void> {
+    this.#counts = await this.hub.stats();
+  }
+
+  /** Adds the numbers of the server to `/metrics`. */
+  measure(metrics: Metrics): void {
+    metrics.gauge('http_readers', 'Live replies, and long-polls that wait.', () => this.#handler.readers);
+    metrics.gauge('streams', 'Streams that are kept.', () => this.#counts.streams);
+    metrics.gauge('stored_bytes', 'Bytes that are kept.', () => this.#counts.bytes);
+  }
+}
