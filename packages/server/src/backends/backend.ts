@@ -87,6 +87,11 @@ export interface StreamState {
 export type Facts = ReadonlyMap<string, string>;
 
 export interface AppendOptions {
+  /**
+   * Where its first byte must come, as the caller counts. Elsewhere it is refused with `FencedError`: between the moment at which an
+   * append fails and that at which its caller hears of it, another one must not take its place.
+   */
+  readonly offset?: number;
   /** Facts to set, or to remove where the value is undefined. */
   readonly facts?: ReadonlyMap<string, string | undefined>;
   /** Ends the stream after these bytes. */
