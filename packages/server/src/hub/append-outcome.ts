@@ -10,12 +10,20 @@ export interface ProducerTuple {
   readonly seq: number;
 }
 
+/** Appends of which each needs all before it: once one has failed, no later one is taken. Filled in by the hub. */
+export interface AppendChain {
+  /** What the first one that failed was rejected with. */
+  failure: { readonly reason: unknown } | undefined;
+}
+
 export interface HubAppendOptions {
   readonly producer?: ProducerTuple | undefined;
   /** Must be higher than that of every append before that had one, by the bytes of its UTF-8. */
   readonly seq?: string | undefined;
   /** Ends the stream after these bytes. */
   readonly end?: StreamEnd | undefined;
+  /** The chain that it belongs to. */
+  readonly chain?: AppendChain | undefined;
 }
 
 /** How far a producer has come. */

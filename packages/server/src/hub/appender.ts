@@ -1,4 +1,4 @@
-import type { BackendStream, BackendWriter } from '../backends/backend.ts';
+import type { AppendOptions, BackendStream, BackendWriter, StreamEnd } from '../backends/backend.ts';
 import { FencedError, LimitExceededError, OffsetOverflowError, StreamEndedError } from '../errors.ts';
 import type { AppendOutcome, HubAppendOptions, NotAppended } from './append-outcome.ts';
 import { AppendRules } from './append-rules.ts';
@@ -27,7 +27,7 @@ class Append {
   followers: Append[] | undefined;
   readonly outcome: Promise<AppendOutcome>;
   resolve!: (outcome: AppendOutcome) => void;
-  reject!: (reason: unknown) => void;
+  #reject!: (reason: unknown) => void;
 
   constructor(chunks: readonly Uint8Array[], size: number, options: HubAppendOptions, number: number) {
     this.chunks = chunks;
@@ -36,8 +36,14 @@ class Append {
     this.number = number;
     this.outcome = new Promise((resolve, reject) => {
       this.resolve = resolve;
-      this.reject = reject;
+      this.#reject = reject;
     });
+  }
+
+  reject(reason: unknown): void {
+    const { chain } = this.options;
+    if (chain !== undefined) chain.failure ??= { reason };
+    this.#reject(reason);
   }
 }
 
@@ -137,8 +143,11 @@ export class Appender {
   #begin(append: Append): void {
     const { size, options } = append;
     const rules = this.#rules as AppendRules;
+    const failure = options.chain?.failure;
     const verdict = rules.judge(size, options);
-    if (verdict !== undefined) {
+    if (failure !== undefined) {
+      append.reject(failure.reason);
+    } else if (verdict !== undefined) {
       this.#decide(append, verdict);
     } else if (size > Number.MAX_SAFE_INTEGER - rules.tail) {
       append.reject(new OffsetOverflowError(rules.tail, size));
@@ -200,13 +209,15 @@ export class Appender {
   async #send(append: Append, rules: AppendRules): Promise<void> {
     const { size, chunks } = append;
     const { end, producer } = append.options;
+    const offset = rules.tail;
     const facts = rules.accept(size, append.options);
     this.#underWay++;
     this.#newest = append;
     this.#quota.began(size);
     let isAcknowledged = false;
     try {
-      const { offset, tail, level } = await (this.#writer as BackendWriter).append(chunks, optionsOf(facts, end));
+      const options = optionsOf(offset, facts, end);
+      const { tail, level } = await (this.#writer as BackendWriter).append(chunks, options);
       isAcknowledged = true;
       this.#quota.settled(size, true);
       this.#listener.acknowledged(tail, size);
@@ -263,7 +274,8 @@ export class Appender {
   }
 }
 
-function optionsOf(facts: Map<string, string | undefined> | undefined, end: HubAppendOptions['end']) {
-  if (facts === undefined) return end === undefined ? undefined : { end };
-  return end === undefined ? { facts } : { facts, end };
+/** With the offset: between the moment at which an append fails and that at which we hear of it, none may take its place. */
+function optionsOf(offset: number, facts: AppendOptions['facts'], end: StreamEnd | undefined): AppendOptions {
+  if (facts === undefined) return end === undefined ? { offset } : { offset, end };
+  return end === undefined ? { offset, facts } : { offset, facts, end };
 }

@@ -8,6 +8,7 @@ import {
 } from 'fanpipe';
 import type { StreamEnd } from '../backends/backend.ts';
 import { StreamEndedError } from '../errors.ts';
+import type { AppendChain } from './append-outcome.ts';
 import type { NewStreamConfig } from './hub-options.ts';
 import type { LiveStream } from './live-stream.ts';
 
@@ -46,7 +47,11 @@ export class HubWriter extends ByteWriter {
   /** Of the two streams above, how many are attached. */
   #ownStreams = 2;
   #failure: { readonly reason: unknown } | undefined;
+  readonly #failureWatchers: Set<() => void> = new Set();
+  readonly #chain: AppendChain = { failure: undefined };
   #underWay = 0;
+  /** Bytes that are acknowledged. */
+  #passed = 0;
   /** What waits for an append to come to its end. */
   #wake: (() => void) | undefined;
   #settleWatchers: { readonly size: number; readonly done: () => void }[] = [];
@@ -86,9 +91,19 @@ export class HubWriter extends ByteWriter {
    * Resolves when all that was written so far is acknowledged, and all streams of this writer have read it. Rejects with what the
    * store failed with, or the signal's reason.
    */
-  override async flush(options?: WaitOptions): Promise<void> {
-    await super.flush(options);
-    if (this.#failure !== undefined) throw this.#failure.reason;
+  override flush(options?: WaitOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const watcher = (): void => reject(this.#failure?.reason);
+      if (this.#failure !== undefined) {
+        watcher();
+        return;
+      }
+      this.#failureWatchers.add(watcher);
+      super
+        .flush(options)
+        .then(() => (this.#failure === undefined ? resolve() : watcher()), reject)
+        .finally(() => this.#failureWatchers.delete(watcher));
+    });
   }
 
   /** Closes the writer and resolves with `bytesWritten`, when bytes and end are acknowledged. Rejects with what the store failed with. */
@@ -149,7 +164,7 @@ export class HubWriter extends ByteWriter {
   ): Promise<void> {
     this.#underWay++;
     try {
-      const outcome = await stream.append(chunks, end === undefined ? undefined : { end });
+      const outcome = await stream.append(chunks, { end, chain: this.#chain });
       if (outcome.kind === 'appended' || outcome.kind === 'already-ended') this.#acknowledged(to);
       else this.lose(new StreamEndedError(stream.name, (outcome as { tail: number }).tail));
     } catch (error) {
@@ -160,16 +175,12 @@ export class HubWriter extends ByteWriter {
     this.#wake = undefined;
   }
 
+  /** The marker passes what is acknowledged, and so lets writes go on. */
   #acknowledged(to: number): void {
-    const marker = this.#marker;
-    const origin = marker.position - this.#passed;
-    while (marker.position - origin < to && this.#failure === undefined) marker.read();
-    this.#passed = marker.position - origin;
-    while ((this.#settleWatchers[0]?.size ?? Number.POSITIVE_INFINITY) <= this.#passed)
-      this.#settleWatchers.shift()?.done();
+    while (this.#passed < to && this.#failure === undefined) this.#passed += this.#marker.read()?.byteLength ?? 0;
+    const watchers = this.#settleWatchers;
+    while (watchers[0] !== undefined && watchers[0].size <= this.#passed) watchers.shift()?.done();
   }
-
-  #passed = 0;
 
   /** Resolves when what was written so far is acknowledged, or lost. Never rejects. */
   settle(): Promise<void> {
@@ -183,6 +194,7 @@ export class HubWriter extends ByteWriter {
     this.#failure = { reason };
     super.fail(reason);
     this.#leave();
+    for (const watcher of this.#failureWatchers) watcher();
     for (const { done } of this.#settleWatchers.splice(0)) done();
   }
 

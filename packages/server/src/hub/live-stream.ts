@@ -188,6 +188,7 @@ export class LiveStream implements PresentOwner, AppendListener {
 
   /** @internal Begins the present at an offset that was written. */
   startPresent(from: number): Present {
+    this.checkOpen();
     this.sawTail(from);
     this.#present = new Present(this, this.#backend.cursor(from), this.#commons.limits.window);
     return this.#present;
@@ -200,6 +201,7 @@ export class LiveStream implements PresentOwner, AppendListener {
 
   /** @internal */
   backendCursor(from: number): BackendCursor {
+    this.checkOpen();
     return this.#backend.cursor(from);
   }
 

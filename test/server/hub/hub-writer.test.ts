@@ -1,0 +1,338 @@
+/** A writer whose bytes are stored in the background. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Backend, StreamState } from '../../../packages/server/src/backends/backend.ts';
+import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
+import { Hub } from '../../../packages/server/src/hub/index.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { isSettled, nextOf, readBytes } from './reading.ts';
+import { type Hooks, wrapBackend } from './wrapped-backend.ts';
+
+let clock: FakeClock;
+let backend: Backend;
+let hooks: Hooks;
+let hub: Hub;
+let appends: number;
+/** Appends wait for it where it is set. */
+let gate: Promise<void> | undefined;
+let openGate: () => void;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  backend = memoryBackend({ clock });
+  appends = 0;
+  gate = undefined;
+  hooks = {
+    before: (call) => {
+      if (call !== 'append') return undefined;
+      appends++;
+      return gate;
+    },
+  };
+  hub = new Hub(wrapBackend(backend, hooks), { clock });
+});
+
+afterEach(() => backend.close());
+
+function hold(): void {
+  gate = new Promise((resolve) => {
+    openGate = () => {
+      gate = undefined;
+      resolve();
+    };
+  });
+}
+
+async function stored(name = 's'): Promise<StreamState> {
+  return (await hub.open(name)).state();
+}
+
+async function content(name = 's'): Promise<string> {
+  const stream = await hub.open(name);
+  return readBytes(stream.read(0), (await stream.state()).tail);
+}
+
+describe('storing', () => {
+  test('creates the stream, stores all, and ends it', async () => {
+    const writer = hub.writer('s');
+    await writer.write('abc');
+    await writer.writev(['d', new Uint8Array([101])]);
+    expect(await writer.end()).toBe(5);
+    expect(await stored()).toMatchObject({ tail: 5, end: { kind: 'closed' } });
+    expect(await content()).toBe('abcde');
+    expect(writer.state).toBe('closed');
+  });
+
+  test('flush: all that was written is acknowledged', async () => {
+    const writer = hub.writer('s');
+    hold();
+    void writer.write('abc');
+    const flushed = writer.flush();
+    expect(await isSettled(flushed)).toBe(false);
+    openGate();
+    await flushed;
+    expect(await content()).toBe('abc');
+    await writer.flush();
+  });
+
+  test('what is written while appends are under way goes together', async () => {
+    const writer = hub.writer('s');
+    await writer.write('0');
+    await writer.flush();
+    hold();
+    for (let i = 0; i < 500; i++) {
+      void writer.write('x');
+      if (i % 50 === 0) await settle();
+    }
+    openGate();
+    await writer.flush();
+    expect(appends).toBeLessThan(10);
+    expect(await content()).toBe(`0${'x'.repeat(500)}`);
+  });
+
+  test('the caller may use its buffer again at once', async () => {
+    const writer = hub.writer('s');
+    const buffer = new Uint8Array([97, 98, 99]);
+    for (let i = 0; i < 20; i++) {
+      buffer.fill(97 + i);
+      await writer.write(buffer);
+    }
+    await writer.end();
+    expect(await content()).toBe([...'abcdefghijklmnopqrst'].map((letter) => letter.repeat(3)).join(''));
+  });
+
+  test('goes on with a stream that is there, whatever its type', async () => {
+    await hub.create('s', { contentType: 'text/plain' }, { chunks: [new TextEncoder().encode('abc')] });
+    const writer = hub.writer('s');
+    await writer.write('def');
+    await writer.flush();
+    expect(await content()).toBe('abcdef');
+    expect(writer.bytesWritten).toBe(3);
+  });
+
+  test('two writers of one stream: each in its order', async () => {
+    const [one, other] = [hub.writer('s'), hub.writer('s')];
+    for (let i = 0; i < 10; i++) {
+      void one.write(`${i}`);
+      void other.write(String.fromCharCode(97 + i));
+      await settle();
+    }
+    await Promise.all([one.flush(), other.flush()]);
+    const text = await content();
+    expect(text.replace(/[a-z]/g, '')).toBe('0123456789');
+    expect(text.replace(/\d/g, '')).toBe('abcdefghij');
+  });
+
+  test('a stream that nobody wrote to is created and ended', async () => {
+    await hub.writer('s', { create: { contentType: 'text/plain' } }).end();
+    expect(await stored()).toMatchObject({ tail: 0, end: { kind: 'closed' }, config: { contentType: 'text/plain' } });
+  });
+
+  test('readers see only what is acknowledged', async () => {
+    const { stream } = await hub.create('s');
+    const reader = stream.read(0);
+    const next = nextOf(reader);
+    const writer = hub.writer('s');
+    hold();
+    void writer.write('abc');
+    expect(await isSettled(next)).toBe(false);
+    openGate();
+    expect(await next).toBe('abc');
+  });
+
+  test('its own streams read what it writes, at once', async () => {
+    const writer = hub.writer('s');
+    const stream = writer.stream();
+    hold();
+    void writer.write('abc');
+    expect(stream.read()?.byteLength).toBe(3);
+    expect(writer.streamCount).toBe(1);
+    stream.cancel();
+    expect(writer.streamCount).toBe(0);
+    openGate();
+    await writer.end();
+    expect(writer.streamCount).toBe(0);
+  });
+});
+
+describe('backpressure', () => {
+  test('a write waits while more than the mark is not acknowledged', async () => {
+    const writer = hub.writer('s', { highWaterMark: 10 });
+    hold();
+    expect(writer.desiredSize).toBe(10);
+    expect(await isSettled(writer.write('12345'))).toBe(true);
+    expect(await isSettled(writer.write('67890'))).toBe(true);
+    expect([writer.desiredSize, writer.canWrite]).toEqual([0, true]);
+    const over = writer.write('!');
+    expect(await isSettled(over)).toBe(false);
+    expect([writer.desiredSize, writer.canWrite, writer.writeSync('?')]).toEqual([0, false, false]);
+    openGate();
+    await over;
+    await writer.flush();
+    expect(writer.desiredSize).toBe(10);
+    await writer.end();
+    expect(await content()).toBe('1234567890!');
+  });
+
+  test('a source is read no faster than it is stored', async () => {
+    const writer = hub.writer('s', { highWaterMark: 100 });
+    hold();
+    let given = 0;
+    const source = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        given += 10;
+        controller.enqueue(new Uint8Array(10));
+        if (given === 1_000) controller.close();
+      },
+    });
+    const piped = source.pipeTo(writer.writable());
+    await settle();
+    expect(given).toBeLessThan(200);
+    openGate();
+    await piped;
+    await writer.end();
+    expect(await stored()).toMatchObject({ tail: 1_000, end: { kind: 'closed' } });
+  });
+});
+
+describe('ends', () => {
+  test('fail: the stored stream fails after all bytes, with the reason as text', async () => {
+    const writer = hub.writer('s');
+    void writer.write('abc');
+    writer.fail(new Error('the source broke'));
+    await expect(writer.end()).rejects.toMatchObject({ code: 'ERR_FANPIPE_WRITER_ENDED' });
+    expect(await stored()).toMatchObject({ tail: 3, end: { kind: 'failed', reason: 'the source broke' } });
+  });
+
+  test.each([
+    ['text', 'text'],
+    [undefined, expect.any(String)],
+    [new Error(''), 'Error'],
+    [Object.create(null), 'unknown'],
+    [404, '404'],
+  ])('a reason %s is stored as %s', async (reason, text) => {
+    const writer = hub.writer('s');
+    writer.fail(reason);
+    await writer.end().catch(() => {});
+    expect((await stored()).end).toEqual({ kind: 'failed', reason: text });
+  });
+
+  test('a signal that fires fails the stored stream', async () => {
+    const controller = new AbortController();
+    const writer = hub.writer('s', { signal: controller.signal });
+    await writer.write('abc');
+    controller.abort(new Error('enough'));
+    await writer.end().catch(() => {});
+    expect(await stored()).toMatchObject({ tail: 3, end: { kind: 'failed', reason: 'enough' } });
+  });
+
+  test('end waits for the end to be acknowledged', async () => {
+    const writer = hub.writer('s');
+    await writer.write('abc');
+    await writer.flush();
+    hold();
+    const ended = writer.end();
+    expect(await isSettled(ended)).toBe(false);
+    expect((await stored()).end).toBeUndefined();
+    openGate();
+    expect(await ended).toBe(3);
+  });
+});
+
+describe('what the store refuses', () => {
+  test('a stream that must be there, and is not', async () => {
+    const writer = hub.writer('s', { create: false });
+    await expect(writer.end()).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_NOT_FOUND' });
+    await expect(hub.open('s')).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_NOT_FOUND' });
+  });
+
+  test('a stream that must be like this, and is not', async () => {
+    await hub.create('s', { contentType: 'text/plain' });
+    const writer = hub.writer('s', { create: { contentType: 'text/html' } });
+    await settle();
+    expect(writer.state).toBe('failed');
+    await expect(writer.write('x')).rejects.toMatchObject({
+      code: 'ERR_FANPIPE_WRITER_ENDED',
+      cause: { code: 'ERR_FANPIPE_STREAM_EXISTS' },
+    });
+  });
+
+  test('an append that fails: waits, flushes, streams and the end say so, and nothing more is stored', async () => {
+    const writer = hub.writer('s', { highWaterMark: 2 });
+    await writer.write('a');
+    await writer.flush();
+    const stream = writer.stream();
+    const broken = { message: 'broken' };
+    hooks.before = (call) => {
+      if (call === 'append') throw new Error('broken');
+    };
+    const waiting = expect(writer.write('bcd')).rejects.toMatchObject(broken);
+    const flushed = expect(writer.flush()).rejects.toMatchObject(broken);
+    await waiting;
+    await flushed;
+    await expect(stream.text()).rejects.toMatchObject(broken);
+    hooks.before = () => {};
+    await expect(writer.write('e')).rejects.toMatchObject({ code: 'ERR_FANPIPE_WRITER_ENDED' });
+    await expect(writer.end()).rejects.toMatchObject(broken);
+    expect(await content()).toBe('a');
+    expect((await stored()).end).toBeUndefined();
+  });
+
+  test('a failure after close: end says so, and the stream is not closed', async () => {
+    const writer = hub.writer('s');
+    await writer.write('a');
+    await writer.flush();
+    hooks.before = (call) => {
+      if (call === 'append') throw new Error('broken');
+    };
+    void writer.write('b');
+    writer.close();
+    await expect(writer.end()).rejects.toThrow('broken');
+    expect(await stored()).toMatchObject({ tail: 1, end: undefined });
+  });
+
+  test('a stream that somebody has closed', async () => {
+    const writer = hub.writer('s');
+    await writer.write('a');
+    await writer.flush();
+    await (await hub.open('s')).append([], { end: { kind: 'closed' } });
+    void writer.write('b');
+    await expect(writer.flush()).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_ENDED' });
+    expect(writer.state).toBe('failed');
+  });
+
+  test('a stream that somebody has closed may be closed again', async () => {
+    const writer = hub.writer('s');
+    await writer.write('a');
+    await writer.flush();
+    await (await hub.open('s')).append([], { end: { kind: 'closed' } });
+    expect(await writer.end()).toBe(1);
+  });
+
+  test('a stream that is deleted', async () => {
+    const writer = hub.writer('s');
+    await writer.write('a');
+    await writer.flush();
+    await hub.delete('s');
+    void writer.write('b');
+    await expect(writer.end()).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_DELETED' });
+  });
+
+  test('nothing is left unhandled when nobody asks', async () => {
+    hub.writer('s', { create: false });
+    await settle();
+  });
+});
+
+test('close of the hub: what was written is stored, the writer fails, and the stored stream stays open', async () => {
+  const writer = hub.writer('s');
+  hold();
+  void writer.write('abc');
+  const closed = hub.close();
+  expect(await isSettled(closed)).toBe(false);
+  openGate();
+  await closed;
+  await expect(writer.write('d')).rejects.toMatchObject({ cause: { code: 'ERR_FANPIPE_SERVER_CLOSED' } });
+  await expect(writer.end()).rejects.toMatchObject({ code: 'ERR_FANPIPE_SERVER_CLOSED' });
+  const state = await (await backend.open('s'))?.state();
+  expect(state).toMatchObject({ tail: 3, end: undefined });
+});
