@@ -153,6 +153,8 @@ export class LocalStream implements BackendStream {
     try {
       this.check();
       if (epoch !== this.record.epoch) throw new FencedError(this.name, epoch);
+      const { offset = this.#next } = options;
+      if (offset !== this.#next) throw new FencedError(this.name, epoch);
       if (this.#nextEnd !== undefined) throw new StreamEndedError(this.name, this.#next);
       return this.#append(chunks, options);
     } catch (error) {
