@@ -17,13 +17,15 @@ const BOUNDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 
 /** How long something took, counted in buckets. */
 export class Latency {
+  /** With the `fanpipe_` that all begin with, and `_seconds` at the end. */
   readonly name: string;
   readonly help: string;
   readonly #counts: number[] = new Array(BOUNDS.length + 1).fill(0);
   #sum = 0;
 
+  /** `name` without the `fanpipe_`. */
   constructor(name: string, help: string) {
-    this.name = name;
+    this.name = `fanpipe_${name}`;
     this.help = help;
   }
 
@@ -84,11 +86,9 @@ export class Metrics {
     this.#metrics.push({ name: `fanpipe_${name}`, type: 'gauge', help, read });
   }
 
-  /** Adds a latency; `name` ends in `_seconds`. */
-  latency(name: string, help: string): Latency {
-    const latency = new Latency(`fanpipe_${name}`, help);
+  /** Adds a latency that somebody else measures. */
+  add(latency: Latency): void {
     this.#latencies.push(latency);
-    return latency;
   }
 
   /** Adds something to look up before the numbers are read. */
