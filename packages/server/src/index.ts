@@ -16,6 +16,7 @@ export type {
   HttpRequest,
   Reply,
   ReplySink,
+  Retention,
   StreamedBody,
 } from './http/index.ts';
 export { Frame } from './http/index.ts';

@@ -1,7 +1,7 @@
 import { type ByteStream, type ByteWriter, systemClock } from 'fanpipe';
 import { type Backend, memoryBackend } from './backends/index.ts';
 import { answer, HttpHandler, type HttpOptions, type HttpRequest, type Metrics, type Reply } from './http/index.ts';
-import { Hub, type HubOptions, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
+import { Hub, type HubOptions, type HubStats, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
 
 /** What a server is made with. */
 export interface StreamServerOptions extends Omit<HttpOptions, 'maxBodyBytes'> {
@@ -35,7 +35,6 @@ export class StreamServer {
   readonly #backend: Backend;
   readonly #handler: HttpHandler;
   #closing: Promise<void> | undefined;
-  #counts = { streams: 0, bytes: 0 };
 
   /** @throws TypeError, InvalidArgumentError: options that make no sense */
   constructor(options: StreamServerOptions = {}) {
@@ -81,13 +80,24 @@ export class StreamServer {
 
   /** Rejects if the server cannot work. */
   async check(): Promise<void> {
-    this.#counts = await this.hub.stats();
+    await this.hub.stats();
   }
 
   /** Adds the numbers of the server to `/metrics`. */
   measure(metrics: Metrics): void {
-    metrics.gauge('http_readers', 'Live replies, and long-polls that wait.', () => this.#handler.readers);
-    metrics.gauge('streams', 'Streams that are kept.', () => this.#counts.streams);
-    metrics.gauge('stored_bytes', 'Bytes that are kept.', () => this.#counts.bytes);
+    const handler = this.#handler;
+    let stats: Partial<HubStats> = {};
+    metrics.before(async () => {
+      stats = await this.hub.stats();
+    });
+    metrics.gauge('streams', 'Streams that are kept.', () => stats.streams ?? 0);
+    metrics.gauge('stored_bytes', 'Bytes that are kept.', () => stats.bytes ?? 0);
+    metrics.gauge('followed_streams', 'Streams whose newest bytes are in memory.', () => stats.live ?? 0);
+    metrics.gauge('readers', 'Readers of all kinds.', () => stats.readers ?? 0);
+    metrics.counter('appends_total', 'Appends that were acknowledged.', () => stats.appends ?? 0);
+    metrics.counter('appended_bytes_total', 'Bytes of those.', () => stats.appendedBytes ?? 0);
+    metrics.gauge('live_replies', 'Replies that go on: event streams and plain bytes.', () => handler.live);
+    metrics.gauge('feeds', 'Streams and encodings that live replies follow together.', () => handler.feeds);
+    metrics.gauge('waiting_requests', 'Long-polls that wait.', () => handler.waiting);
   }
 }

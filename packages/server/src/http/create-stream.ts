@@ -42,7 +42,8 @@ async function create(context: HttpContext, request: HttpRequest, name: string):
   const bytes = body.length > 0 && contentType !== undefined && isJson(contentType) ? toJsonLines(body) : body;
   const end = isClosing(request) ? ({ kind: 'closed' } as const) : undefined;
   try {
-    return await hub.create(name, { contentType, ...expiry }, { chunks: bytes.length === 0 ? [] : [bytes], end, fork });
+    const config = { ...context.retention(name), ...expiry, contentType };
+    return await hub.create(name, config, { chunks: bytes.length === 0 ? [] : [bytes], end, fork });
   } catch (error) {
     // Gone for all else, it is in the way of this.
     if (error instanceof StreamSoftDeletedError) throw new Refusal(409, 'CONFLICT', error.message);

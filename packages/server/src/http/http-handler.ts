@@ -48,9 +48,19 @@ export class HttpHandler {
     ];
   }
 
-  /** Live replies that are open, and long-polls that wait. */
-  get readers(): number {
-    return this.#live.size + this.#waiting.size;
+  /** Live replies that are open. */
+  get live(): number {
+    return this.#live.size;
+  }
+
+  /** What they share: one for each stream and encoding that is followed. */
+  get feeds(): number {
+    return this.#live.feeds;
+  }
+
+  /** Long-polls that wait. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** Answers. Never rejects: what goes wrong is a reply too. */

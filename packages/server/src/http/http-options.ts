@@ -4,6 +4,14 @@ import { type Authorize, type BearerToken, bearerTokens } from './authorize.ts';
 import { type CorsOptions, checkCors } from './cors.ts';
 import { checkPrefix } from './stream-name.ts';
 
+/** Limits beyond which the oldest appends of a stream go. */
+export interface Retention {
+  /** As many bytes as the newest appends have, up to this. */
+  readonly retainBytes?: number;
+  /** Milliseconds for which an append stays. */
+  readonly retainFor?: number;
+}
+
 /** How the protocol is served. */
 export interface HttpOptions {
   /** Path before the names of streams. Default `/v1/stream/`. */
@@ -20,6 +28,8 @@ export interface HttpOptions {
   readonly longPollTimeout?: number | undefined;
   /** Milliseconds after which an event stream ends, so that its reader connects again; about. Default 60,000. */
   readonly sseLifetime?: number | undefined;
+  /** What streams that are created over HTTP retain. Default all. */
+  readonly retention?: Retention | ((stream: string) => Retention) | undefined;
   /** Whether shared caches may keep what was read. Default `'public'`, with `authorize` or `tokens` `'private'`. */
   readonly cache?: 'public' | 'private' | undefined;
   /** Told of errors that are the server's own. Default: nobody. */
@@ -41,6 +51,7 @@ export interface HttpContext {
   readonly maxBodyBytes: number;
   readonly longPollTimeout: number;
   readonly sseLifetime: number;
+  readonly retention: (stream: string) => Retention;
   readonly cache: 'public' | 'private';
   readonly onError: (error: unknown) => void;
   readonly clock: Clock;
@@ -52,7 +63,7 @@ const DEFAULT_BODY = 16 * 1024 * 1024;
 
 /** Checks the options. Throws a TypeError. */
 export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
-  const { authorize, tokens, cors, onError } = options;
+  const { authorize, tokens, cors, onError, retention = {} } = options;
   if (cors !== undefined) checkCors(cors);
   const rules = [
     ...(tokens === undefined ? [] : [bearerTokens(tokens)]),
@@ -68,6 +79,7 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     maxBodyBytes: atLeast('maxBodyBytes', options.maxBodyBytes ?? DEFAULT_BODY, 1),
     longPollTimeout: atLeast('longPollTimeout', options.longPollTimeout ?? 30_000, 0),
     sseLifetime: atLeast('sseLifetime', options.sseLifetime ?? 60_000, 1),
+    retention: typeof retention === 'function' ? retention : () => retention,
     cache,
     onError: onError ?? (() => {}),
     clock: options.clock ?? systemClock,
