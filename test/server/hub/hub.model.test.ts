@@ -14,7 +14,7 @@ import { bytes } from './reading.ts';
 import { type BackendCall, wrapBackend } from './wrapped-backend.ts';
 
 const NAME = 's';
-const ROUNDS = 40;
+const ROUNDS = Number(process.env.FANPIPE_ROUNDS ?? 200);
 const seed = randomSeed();
 
 /** What one reader got. */
@@ -239,7 +239,8 @@ class Round {
       const stream =
         how === 'stream' ? this.hub.stream(NAME, { from }) : await (await this.hub.open(NAME)).follow(from);
       if (stream === undefined) return;
-      expect(stream.position).toBe(from);
+      // It may have been cut off already.
+      expect(stream.position - stream.missed).toBe(from);
       for await (const chunks of stream.batches()) {
         for (const chunk of chunks) reading.text += Buffer.from(chunk).toString('latin1');
         if (reading.text.length >= limit) return;
@@ -248,7 +249,7 @@ class Round {
       reading.isEnded = true;
     } catch (error) {
       // It was cut off, or the store failed: what it got until then must be right.
-      expect((error as { code?: string }).code).toMatch(/_(STORAGE|FENCED|DISCONNECTED)$/);
+      if (!/_(STORAGE|FENCED|DISCONNECTED)$/.test(String((error as { code?: string }).code))) throw error;
     }
   }
 
