@@ -69,8 +69,8 @@ describe('EntryWriter', () => {
     const gone = border(writer, 7, 9);
     border(writer, 5, 8);
     border(writer, 8, 20);
-    writer.borders.delete(gone, writer.bytesWritten);
-    writer.borders.delete(gone, writer.bytesWritten);
+    writer.borders.delete(gone);
+    writer.borders.delete(gone);
     await writer.write('4567890123');
     expect(sizes(writer)).toEqual([4, 1, 1, 2, 6]);
     expect(claims).toEqual([4, 1, 1, 2, 6]);
@@ -87,7 +87,7 @@ describe('EntryWriter', () => {
     const gone = border(writer, 4, 9);
     const { seat } = border(writer, 4, 9);
     await writer.write('0123');
-    writer.borders.delete(gone, 4);
+    writer.borders.delete(gone);
     expect(writer.borders.next).toBe(4);
     await writer.write('45');
     expect([seat.position, seat.lag, writer.borders.next]).toEqual([4, 2, 9]);

@@ -35,7 +35,7 @@ export function openRange(
   const cursor = openCursor(channel, { ...streamOptions, onMissed: clipped(onMissed, end) }, copy, {
     createCursor: (itsChannel, node) => new RangeCursor(itsChannel, node, start, end),
     onDetached: () => {
-      if (range !== undefined) writer.borders.delete(range, channel.tail.start);
+      if (range !== undefined) writer.borders.delete(range);
       onDetached();
     },
   }) as RangeCursor;

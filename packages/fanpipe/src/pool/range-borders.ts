@@ -1,5 +1,6 @@
 import { ChunkNode } from '../core/chunk-node.ts';
 import type { Seat } from '../core/seat.ts';
+import { OffsetHeap } from './offset-heap.ts';
 
 type ByteSeat = Seat<Uint8Array>;
 
@@ -44,38 +45,67 @@ export interface OpenRange {
  * sealed. Ranges without a policy need none of this: their cursor clips what it reads.
  */
 export class RangeBorders {
-  readonly #ranges: Set<OpenRange> = new Set();
+  /** The ranges by the next of their borders. */
+  readonly #at: Map<number, Set<OpenRange>> = new Map();
+  /** Where there are ranges, and maybe where there were. */
+  #offsets: OffsetHeap = new OffsetHeap();
   /** The lowest border at which nothing was done yet, at or after the tail; Infinity without one. */
   next: number = Number.POSITIVE_INFINITY;
 
   /** Adds a range whose end lies beyond the tail. */
   add(range: OpenRange, tail: number): void {
-    this.#ranges.add(range);
-    this.next = Math.min(this.next, borderFrom(range, tail + 1));
+    this.#put(range, range.start > tail ? range.start : range.end);
+    this.#findNext();
   }
 
   /** Forgets a range; nothing happens if it is not in. */
-  delete(range: OpenRange, tail: number): void {
-    if (this.#ranges.delete(range)) this.#findNext(tail);
+  delete(range: OpenRange): void {
+    if (!this.#take(range, range.start) && !this.#take(range, range.end)) return;
+    // What nobody waits for any more must not pile up while the source is silent.
+    if (this.#offsets.size > 2 * this.#at.size + 16) {
+      this.#offsets = new OffsetHeap([...this.#at.keys()].sort((a, b) => a - b));
+    }
+    this.#findNext();
   }
 
   /** The tail is at `tail`, and the next byte will be written there: whoever waits for it takes its place. */
   reach(tail: number): void {
-    for (const range of this.#ranges) {
-      if (range.start === tail) arrive(range.seat, tail);
-      if (range.end > tail) continue;
-      this.#ranges.delete(range);
-      seal(range.seat);
+    const ranges = this.#at.get(tail);
+    if (ranges === undefined) return;
+    this.#at.delete(tail);
+    for (const range of ranges) {
+      if (range.start === tail) {
+        arrive(range.seat, tail);
+        this.#put(range, range.end);
+      } else {
+        seal(range.seat);
+      }
     }
-    this.#findNext(tail + 1);
+    this.#findNext();
   }
 
-  #findNext(from: number): void {
-    this.next = Number.POSITIVE_INFINITY;
-    for (const range of this.#ranges) this.next = Math.min(this.next, borderFrom(range, from));
+  #put(range: OpenRange, offset: number): void {
+    // The end of the source: nothing is to be done there.
+    if (offset === Number.POSITIVE_INFINITY) return;
+    const ranges = this.#at.get(offset);
+    if (ranges !== undefined) {
+      ranges.add(range);
+    } else {
+      this.#at.set(offset, new Set([range]));
+      this.#offsets.add(offset);
+    }
   }
-}
 
-function borderFrom({ start, end }: OpenRange, from: number): number {
-  return start >= from ? start : end;
+  #take(range: OpenRange, offset: number): boolean {
+    const ranges = this.#at.get(offset);
+    if (ranges?.delete(range) !== true) return false;
+    if (ranges.size === 0) this.#at.delete(offset);
+    return true;
+  }
+
+  #findNext(): void {
+    const offsets = this.#offsets;
+    while (offsets.size > 0 && !this.#at.has(offsets.lowest)) offsets.removeLowest();
+    this.next = offsets.lowest;
+  }
 }
