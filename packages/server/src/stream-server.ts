@@ -1,6 +1,15 @@
 import { type ByteStream, type ByteWriter, systemClock } from 'fanpipe';
 import { type Backend, memoryBackend } from './backends/index.ts';
-import { answer, HttpHandler, type HttpOptions, type HttpRequest, type Metrics, type Reply } from './http/index.ts';
+import {
+  answer,
+  HttpHandler,
+  type HttpOptions,
+  type HttpRequest,
+  Latency,
+  type Metrics,
+  measuredBackend,
+  type Reply,
+} from './http/index.ts';
 import { Hub, type HubOptions, type HubStats, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
 
 /** What a server is made with. */
@@ -34,13 +43,15 @@ export class StreamServer {
   readonly handle: (request: HttpRequest) => Promise<Reply>;
   readonly #backend: Backend;
   readonly #handler: HttpHandler;
+  readonly #appends = new Latency('backend_append_seconds', 'From an append to its acknowledgement by the backend.');
   #closing: Promise<void> | undefined;
 
   /** @throws TypeError, InvalidArgumentError: options that make no sense */
   constructor(options: StreamServerOptions = {}) {
     const { backend = memoryBackend(), limits = {}, clock = systemClock, stallTimeout = 60_000 } = options;
     this.#backend = backend;
-    this.hub = new Hub(backend, { ...limits, window: options.window, clock });
+    const measured = measuredBackend(backend, this.#appends, () => clock.now());
+    this.hub = new Hub(measured, { ...limits, window: options.window, clock });
     this.#handler = new HttpHandler(this.hub, { ...options, maxBodyBytes: limits.maxBodyBytes });
     this.handle = (request) => this.#handler.handle(request);
     this.fetch = (request) => answer(this.handle, request, { stallTimeout, clock });
@@ -96,6 +107,7 @@ export class StreamServer {
     metrics.gauge('readers', 'Readers of all kinds.', () => stats.readers ?? 0);
     metrics.counter('appends_total', 'Appends that were acknowledged.', () => stats.appends ?? 0);
     metrics.counter('appended_bytes_total', 'Bytes of those.', () => stats.appendedBytes ?? 0);
+    metrics.add(this.#appends);
     metrics.gauge('live_replies', 'Replies that go on: event streams and plain bytes.', () => handler.live);
     metrics.gauge('feeds', 'Streams and encodings that live replies follow together.', () => handler.feeds);
     metrics.gauge('waiting_requests', 'Long-polls that wait.', () => handler.waiting);

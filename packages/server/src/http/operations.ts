@@ -11,18 +11,23 @@ export interface OperationsOptions {
 
 const encoder = new TextEncoder();
 
-/** Also asked by pages of other origins; never to be taken for something else than text, never to be kept. */
+/** Never to be taken for something else than text, by no page of another origin, never to be kept. */
 const HEADERS = [
   'x-content-type-options',
   'nosniff',
   'cross-origin-resource-policy',
-  'cross-origin',
+  'same-origin',
   'cache-control',
   'no-store',
 ];
 
 function text(status: number, type: string, content: string): Reply {
   return { status, headers: ['content-type', type, ...HEADERS], body: encoder.encode(content) };
+}
+
+/** Whether a request is for those who run the server. */
+export function isOperation({ path }: HttpRequest): boolean {
+  return path === '/health' || path === '/metrics';
 }
 
 /**
@@ -43,7 +48,7 @@ export function operations(options: OperationsOptions): (request: HttpRequest) =
 
   return (request) => {
     const { path } = request;
-    if (path !== '/health' && (path !== '/metrics' || metrics === undefined)) return undefined;
+    if (!isOperation(request) || (path === '/metrics' && metrics === undefined)) return undefined;
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return Promise.resolve({ status: 405, headers: ['allow', 'GET, HEAD', ...HEADERS], body: undefined });
     }

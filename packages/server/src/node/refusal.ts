@@ -2,12 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Reply } from '../http/index.ts';
 
 /** What stands on every reply of the protocol. */
-const HEADERS: readonly string[] = [
-  'x-content-type-options',
-  'nosniff',
-  'cross-origin-resource-policy',
-  'cross-origin',
-];
+const HEADERS: readonly string[] = ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'same-origin'];
 
 /** The reply to what never comes to the handler. */
 export function refusal(status: number): Reply {

@@ -8,7 +8,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { InvalidArgumentError, ServerClosedError } from '../errors.ts';
-import { type HttpRequest, Metrics, operations, type Reply } from '../http/index.ts';
+import { type HttpRequest, isOperation, Metrics, operations, type Reply } from '../http/index.ts';
 import { Connection } from './connection.ts';
 import { type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
 import { rawRefusal, statusOf } from './refusal.ts';
@@ -103,10 +103,11 @@ class NodeServing implements Serving {
     this.host = host;
     this.#port = port;
     this.#servable = servable;
-    this.#listener = nodeListener(this.#handler(options.operations ?? true), {
+    const hasOperations = options.operations ?? true;
+    this.#listener = nodeListener(this.#handler(hasOperations), {
       ...options,
       onReply: (request, reply) => {
-        this.metrics.count(request, reply);
+        if (!hasOperations || !isOperation(request)) this.metrics.count(request, reply);
         options.onReply?.(request, reply);
       },
     });
