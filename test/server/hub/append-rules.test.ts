@@ -189,6 +189,15 @@ describe.each([false, true])('rules of append; made anew from the facts after ea
   });
 });
 
+test('which producer is the oldest does not depend on the order in which the backend tells of them', () => {
+  const facts = ['p:a 0:0:7', 'p:b 0:0:3', 'p:c 0:0:5'].map((line) => line.split(' ') as [string, string]);
+  for (const order of [facts, [...facts].reverse(), [facts[1], facts[0], facts[2]] as typeof facts]) {
+    const rules = new AppendRules(7, undefined, readWriterFacts(new Map(order)), 3);
+    expect(rules.accept(1, from(0, 0, 'd'))?.has('p:b')).toBe(true);
+    expect(rules.accept(1, from(0, 0, 'e'))?.has('p:c')).toBe(true);
+  }
+});
+
 test('facts of a producer that is forgotten go', () => {
   const scene = new Scene(3);
   for (let i = 0; i < 50; i++) scene.append(1, from(0, 0, `p${i}`));

@@ -254,6 +254,14 @@ describe('another writer takes over', () => {
     expect(scene.stream.epoch).toBe(2);
   });
 
+  test('the old order holds in whatever order they are refused', async () => {
+    const scene = await ready();
+    for (const text of ['a', 'b', 'c']) void scene.append(text);
+    for (const asked of scene.stream.asked.splice(0).reverse()) asked.reject(new FencedError('s', 1));
+    await settle();
+    expect(scene.asked).toEqual(['a', 'b', 'c']);
+  });
+
   test('what is refused a second time fails', async () => {
     const scene = await ready();
     void scene.append('a');

@@ -93,6 +93,16 @@ describe('past and present', () => {
     expect(await nextOf(reader, 9)).toBe('fg');
   });
 
+  test('but at least a byte', async () => {
+    const stream = await streamOf();
+    await append(stream, 'abc');
+    const reader = stream.read(0);
+    expect([await nextOf(reader, 0), await nextOf(reader, -1)]).toEqual(['a', 'b']);
+    void stream.follow(2);
+    await settle();
+    expect(await nextOf(reader, 0)).toBe('c');
+  });
+
   test('poll gives what is in memory, and nothing else', async () => {
     const stream = await streamOf();
     await append(stream, 'abc');

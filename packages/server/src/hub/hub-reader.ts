@@ -52,14 +52,14 @@ export class HubReader {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const taken = this.poll(maxBytes);
     if (taken !== undefined) return Promise.resolve(taken);
-    return this.#nextSlowly(maxBytes, signal);
+    return this.#nextSlowly(Math.max(1, maxBytes), signal);
   }
 
   /** The next bytes, or the end, if they are in memory now. Undefined too where `next` would reject. */
   poll(maxBytes: number = MAX_BYTES): CursorResult | undefined {
     const { present } = this.#stream;
     if (present === undefined || this.#isReading || this.#isClosed) return undefined;
-    const result = present.take(this.#position, maxBytes);
+    const result = present.take(this.#position, Math.max(1, maxBytes));
     if (result !== undefined) this.#moveTo(result.next);
     return result;
   }
