@@ -60,7 +60,7 @@ export class LocalStream implements BackendStream {
   readonly host: StreamHost;
   readonly source: LocalStream | undefined;
   /** Cursors that wait at the tail. */
-  readonly waiting = new Set<LocalCursor>();
+  readonly waiting: Set<LocalCursor> = new Set();
   record: StreamRecord;
   tail: number;
   head: number;
@@ -68,7 +68,7 @@ export class LocalStream implements BackendStream {
   /** Streams that were forked from this one and are still there. */
   forks = 0;
   /** Monotonic time at which it expires; Infinity: never. */
-  deadline = Number.POSITIVE_INFINITY;
+  deadline: number = Number.POSITIVE_INFINITY;
   /** `StreamDeletedError`, or that the backend is closed. */
   gone: Error | undefined;
   #trimmed: number;
