@@ -3,7 +3,27 @@
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
+import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
 import { atOnce, frameOf, LiveBody, RawClient, repliesIn, serveTest, whole } from './node-rig.ts';
+
+type Write = { chunk: Buffer | string; encoding: BufferEncoding };
+
+/** Notes what goes to the system, one text per call. */
+function noteWrites(request: HttpRequest, writes: string[]): void {
+  const { socket } = (request as Exchange).message;
+  const text = ({ chunk, encoding }: Write): string =>
+    typeof chunk === 'string' ? Buffer.from(chunk, encoding).toString('latin1') : Buffer.from(chunk).toString('latin1');
+  const one = socket._write.bind(socket);
+  socket._write = (chunk, encoding, done) => {
+    writes.push(text({ chunk, encoding }));
+    one(chunk, encoding, done);
+  };
+  const many = socket._writev?.bind(socket);
+  socket._writev = (chunks, done) => {
+    writes.push(chunks.map(text).join(''));
+    many?.(chunks, done);
+  };
+}
 
 describe('whole replies', () => {
   test.each([
@@ -29,14 +49,15 @@ describe('whole replies', () => {
   });
 
   test('head and body go in one piece', async () => {
-    const serving = await serveTest(() => whole(200, 'x'.repeat(1000)));
-    const client = await RawClient.open(serving.port, false);
-    const pieces: number[] = [];
-    client.socket.on('data', (chunk) => pieces.push(chunk.length));
-    client.read();
+    const writes: string[] = [];
+    const serving = await serveTest((request) => {
+      noteWrites(request, writes);
+      return whole(200, 'x'.repeat(1000));
+    });
+    const client = await RawClient.open(serving.port);
     client.get('/');
     await client.until('xxx');
-    expect(pieces).toHaveLength(1);
+    expect(writes).toEqual([expect.stringMatching(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nx{1000}$/)]);
   });
 
   test('a header that HTTP cannot carry is a 500 and not the end of the server', async () => {
@@ -106,18 +127,20 @@ describe('live replies', () => {
       sink.write(frameOf('first'));
       start(sink);
     };
-    const serving = await serveTest(withLive(live));
-    const client = await RawClient.open(serving.port, false);
-    const pieces: string[] = [];
-    client.socket.on('data', (chunk) => pieces.push(chunk.toString()));
-    client.read();
+    const handle = withLive(live);
+    const writes: string[] = [];
+    const serving = await serveTest((request) => {
+      noteWrites(request, writes);
+      return handle(request);
+    });
+    const client = await RawClient.open(serving.port);
     client.get('/live');
     const sink = await live.started;
     await client.until('first');
-    expect(pieces).toHaveLength(1);
+    expect(writes).toEqual([expect.stringMatching(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n5\r\nfirst\r\n$/)]);
     sink.write(frameOf('second'));
     await client.until('second');
-    expect(pieces.slice(1)).toEqual(['6\r\nsecond\r\n']);
+    expect(writes.slice(1)).toEqual(['6\r\nsecond\r\n']);
   });
 
   test('an empty frame is nothing, not the end', async () => {

@@ -145,6 +145,27 @@ describe('a reader that never reads', () => {
   });
 });
 
+describe('a reader that keeps up', () => {
+  test('is not slow because a frame is large: what went out at once does not wait', async () => {
+    const live = new LiveBody();
+    const serving = await serveTest(() => live.reply());
+    const client = await RawClient.open(serving.port);
+    client.get('/');
+    const sink = await live.started;
+    await client.until('\r\n\r\n');
+    client.forget();
+    let drains = 0;
+    sink.onDrain = () => drains++;
+    for (let i = 0; i < 20; i++) {
+      const before = client.received;
+      expect(sink.write(new Frame(new Uint8Array(40_000)))).toBe(true);
+      await client.until(() => client.received >= before + 40_000);
+    }
+    // Nobody was told to stop, so nobody is told to go on.
+    expect(drains).toBe(0);
+  });
+});
+
 describe('a reader that is slow', () => {
   test('is not cut off while it takes anything', async () => {
     const { sink, live, client } = await stuck({ stallTimeout: 250 });

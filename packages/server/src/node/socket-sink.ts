@@ -33,7 +33,6 @@ export class SocketSink implements ReplySink {
       this.abort(new RangeError('The body is longer than its content-length'));
       return false;
     }
-    if (frame.bytes.length === 0) return !this.#isFull;
     const takesMore = socket.write(this.#isChunked ? frame.chunk : frame.bytes);
     // A frame that is larger than the mark of the socket went through all the same if nothing of it waits.
     if (takesMore || socket.writableLength < HIGH_WATER_MARK) return true;
