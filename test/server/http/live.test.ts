@@ -292,6 +292,25 @@ describe('one frame for all', () => {
     await resumed.until(({ data }) => data === '€!');
   });
 
+  test('who begins in the middle of a character sees its rest as what it is, and the next one whole', async () => {
+    const rig = new HttpRig();
+    await rig.create('a');
+    const euro = new TextEncoder().encode('€');
+    const early = await rig.follow('a?live=sse&offset=now');
+    await quiet();
+    await rig.append('a', euro.slice(0, 2));
+    await quiet();
+    const middle = await rig.follow('a?live=sse&offset=now');
+    await quiet();
+    await rig.append('a', euro.slice(2));
+    await early.until(({ data }) => data === '€');
+    await middle.until(({ data }) => data === '\ufffd');
+    await quiet();
+    await rig.append('a', '€');
+    await Promise.all([early.until(({ data }) => data === '€€'), middle.until(({ data }) => data === '\ufffd€')]);
+    expect(early.frames.at(-1)).toBe(middle.frames.at(-1));
+  });
+
   test('who leaves is gone, and the last one takes the feed along', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain');

@@ -94,10 +94,7 @@ class SectionBody implements StreamedBody {
           this.#complete(this.#sink);
           break;
         }
-        const chunks = await nextChunks(reader, to);
-        // Gone meanwhile.
-        if (this.#sink === undefined) break;
-        this.#chunks = chunks;
+        this.#chunks = await nextChunks(reader, to);
         this.#written = 0;
       }
     } catch (error) {

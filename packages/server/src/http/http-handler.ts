@@ -1,5 +1,5 @@
-import { ServerClosedError } from '../errors.ts';
-import type { Hub } from '../hub/index.ts';
+import { OffsetGoneError, ServerClosedError } from '../errors.ts';
+import type { Hub, LiveStream } from '../hub/index.ts';
 import { appendToStream } from './append-stream.ts';
 import { type Action, requireAllowed } from './authorize.ts';
 import { ALLOWED_METHODS, corsHeaders, preflightHeaders } from './cors.ts';
@@ -10,7 +10,8 @@ import type { HttpRequest } from './http-request.ts';
 import { LiveReplies } from './live-replies.ts';
 import { eventStream, rawStream } from './live-stream-reply.ts';
 import { longPoll, type Waiting } from './long-poll.ts';
-import { parseQuery } from './query.ts';
+import { offsetGone } from './offset-token.ts';
+import { parseQuery, type ReadQuery } from './query.ts';
 import { describeStream, readStream } from './read-stream.ts';
 import { Refusal } from './refusal.ts';
 import type { Reply } from './reply.ts';
@@ -115,6 +116,17 @@ export class HttpHandler {
     const stream = await context.hub.open(name);
     if (query.live !== undefined && this.#isDraining) throw new ServerClosedError();
     stream.touch();
+    try {
+      return await this.#readFrom(request, stream, query);
+    } catch (error) {
+      // Let go between two looks at the stream; where to go on is said in its terms.
+      if (error instanceof OffsetGoneError) throw offsetGone(await stream.state(), 'is no longer retained');
+      throw error;
+    }
+  }
+
+  #readFrom(request: HttpRequest, stream: LiveStream, query: ReadQuery): Promise<Reply> {
+    const context = this.#context;
     switch (query.live) {
       case 'long-poll':
         return longPoll(context, request, stream, query, this.#waiting);
