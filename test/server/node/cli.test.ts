@@ -2,7 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -89,6 +91,43 @@ describe('the command', () => {
     await client.until('204 No Content');
     expect(performance.now() - began).toBeGreaterThanOrEqual(79);
     expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
+  test('with --data it has its streams again, ended well or killed, and nobody else has the folder meanwhile', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fanpipe-cli-'));
+    cleanUp(() => rmSync(folder, { recursive: true, force: true }));
+    const data = join(folder, 'made', 'by it');
+    let expected = '';
+    for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
+      const command = fanpipe('--port', '0', '--data', data);
+      const client = await RawClient.open(await command.listening());
+      if (expected === '') {
+        client.send(put);
+        await client.until('201 Created');
+        expected = 'abc';
+      } else {
+        client.get('/v1/stream/a');
+        await client.until(/\r\n\r\n\w+$/);
+        expect(repliesIn(client.text)).toMatchObject([{ status: 200, body: expected }]);
+        client.text = '';
+        client.send(
+          'POST /v1/stream/a HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\ndef',
+        );
+        await client.until('204 No Content');
+        expected += 'def';
+      }
+      const second = fanpipe('--port', '0', '--data', data);
+      expect(await second.exited).toEqual([1, null]);
+      expect(second.stderr).toMatch(/^fanpipe: The store .* is in use by .*\n$/);
+      command.child.kill(signal);
+      expect(await command.exited).toEqual(signal === 'SIGKILL' ? [null, 'SIGKILL'] : [0, null]);
+    }
+  });
+
+  test('a folder that cannot be one is one line and exit 1', async () => {
+    const command = fanpipe('--port', '0', '--data', join(root, 'package.json', 'below'));
+    expect(await command.exited).toEqual([1, null]);
+    expect(command.stderr).toMatch(/^fanpipe: .*\n$/);
   });
 
   test('from a clone, by its script', async () => {

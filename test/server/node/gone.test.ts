@@ -1,12 +1,13 @@
 /** Clients that go, at any point: all that was held for them is freed, and nothing is left behind. */
 
+import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { Frame } from '../../../packages/server/src/http/frame.ts';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
 import { nodeListener } from '../../../packages/server/src/node/index.ts';
-import { eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
+import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
 
 /** A server that hands each request to the test, which says when it is answered. */
 async function held() {
@@ -256,17 +257,30 @@ describe('500 connections', () => {
 });
 
 describe('a listener in a server of somebody else', () => {
-  test('keeps no timer when its last connection has gone', async () => {
-    const { createServer } = await import('node:http');
+  async function mounted(): Promise<{ port: number; close: () => Promise<unknown> }> {
     const server = createServer(nodeListener(async () => whole(200, 'mounted')));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    cleanUp(() => server.closeAllConnections());
     const { port } = server.address() as { port: number };
+    return { port, close: () => new Promise((resolve) => server.close(resolve)) };
+  }
+
+  test('keeps no timer when its last connection has gone', async () => {
+    const { port, close } = await mounted();
+    const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const client = await RawClient.open(port);
     client.get('/', 'connection: close');
     await client.closed;
     expect(repliesIn(client.text)).toMatchObject([{ status: 200, body: 'mounted' }]);
-    await new Promise((resolve) => server.close(resolve));
+    await close();
     expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBe(before);
+  });
+
+  test('refuses two hosts, whatever that server makes of them', async () => {
+    const { port } = await mounted();
+    const client = await RawClient.open(port);
+    client.send('GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n');
+    await client.closed;
+    expect(repliesIn(client.text)).toMatchObject([{ status: 400, headers: { connection: 'close' } }]);
   });
 });

@@ -89,6 +89,42 @@ describe('whole replies', () => {
   });
 });
 
+describe('a connection', () => {
+  test('serves any number of requests, one after the other', async () => {
+    const serving = await serveTest((request) => whole(200, request.path));
+    const client = await RawClient.open(serving.port);
+    for (let i = 0; i < 300; i++) {
+      client.text = '';
+      client.get(`/${i};`);
+      await client.until(`/${i};`);
+    }
+  });
+
+  test('is not read on while many of its requests wait, and later is', async () => {
+    let begun = 0;
+    let release!: () => void;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const serving = await serveTest(async (request) => {
+      begun++;
+      await held;
+      return whole(200, request.path);
+    });
+    const client = await RawClient.open(serving.port);
+    const count = 2000;
+    for (let i = 0; i < count; i++) client.get(`/${i}`, `x-a: ${'b'.repeat(1000)}`);
+    for (let before = -1; before !== begun; ) {
+      before = begun;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    // What was read from the socket at once is begun at once.
+    expect(begun).toBeGreaterThanOrEqual(64);
+    expect(begun).toBeLessThan(64 + 70);
+    release();
+    await client.until(`\r\n\r\n/${count - 1}`);
+    expect(repliesIn(client.text).map(({ body }) => body)).toEqual(Array.from({ length: count }, (_, i) => `/${i}`));
+  });
+});
+
 /** A handler of one live reply at `/live`, and whole ones elsewhere. */
 function withLive(live: LiveBody, requests: HttpRequest[] = []): (request: HttpRequest) => Reply {
   return (request) => {

@@ -233,6 +233,31 @@ describe('a reader that is slow', () => {
     expect(most).toBeLessThanOrEqual(HIGH_WATER_MARK + longest + 10);
   });
 
+  test('goes on when it reads again, also on a connection that has had replies before', async () => {
+    const lives = [new LiveBody(), new LiveBody(), new LiveBody()];
+    const serving = await serveTest((request) => (lives[Number(request.path.slice(1))] as LiveBody).reply());
+    const client = await RawClient.open(serving.port);
+    for (const [place, live] of lives.entries()) {
+      client.text = '';
+      client.get(`/${place}`);
+      const sink = await live.started;
+      client.socket.pause();
+      let left = 200;
+      const frames = (function* () {
+        while (left-- > 0) yield new Frame(new Uint8Array(50_000).fill(97 + place));
+      })();
+      const done = pump(sink, frames).then(() => sink.end());
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(left).toBeGreaterThan(0);
+      client.socket.resume();
+      await done;
+      await client.until(/\r\n0\r\n\r\n$/);
+      const [reply] = repliesIn(client.text);
+      expect(reply?.isComplete).toBe(true);
+      expect(reply?.body === 'abc'[place]?.repeat(10_000_000)).toBe(true);
+    }
+  });
+
   test('slows down nobody else', async () => {
     const lives = [new LiveBody(), new LiveBody()];
     const serving = await serveTest((request) => (lives[Number(request.path.slice(1))] as LiveBody).reply());

@@ -99,7 +99,10 @@ export class Connection implements Watched {
     waiting.push(user);
     if (waiting.length < MOST_WAITING || this.#isPaused) return;
     this.#isPaused = true;
-    this.#socket.pause();
+    // node:http reads on whenever a request is complete, so this comes after all that were in the same piece.
+    process.nextTick(() => {
+      if (this.#isPaused) this.#socket.pause();
+    });
   }
 
   /** Its reply is complete. */

@@ -98,7 +98,6 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
       if (left < 0) done();
     };
     const timer = setTimeout(done, LINGER_MS);
-    timer.unref();
     message.on('data', count).on('end', done).on('close', done).resume();
   }
 
