@@ -224,6 +224,7 @@ const CREATES: Case[] = [
   [400, 'PUT new', fork('/v1/stream/json', tokenAt(2, 1))],
   [409, 'PUT new', { ...fork('/v1/stream/text'), 'content-type': 'text/html' }],
   [409, 'PUT fork', fork('/v1/stream/text', tokenAt(1, 4))],
+  [409, 'PUT fork', fork('/v1/stream/text', tokenAt(1, 5), '1')],
   [409, 'PUT fork', fork('/v1/stream/json')],
   [409, 'PUT text', fork('/v1/stream/json')],
 ];

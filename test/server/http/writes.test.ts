@@ -227,6 +227,16 @@ describe('append in pieces', () => {
     expect(other.isStopped).toBe(true);
   });
 
+  test('what does not fit is refused with all behind it, and what came before stays', async () => {
+    const rig = new HttpRig({ limits: { maxStreamBytes: 10 } });
+    await rig.create('a');
+    const upload = new Upload();
+    for (let i = 0; i < 6; i++) upload.push('12345');
+    upload.end();
+    expect((await rig.append('a', upload)).status).toBe(413);
+    expect(await (await rig.call('GET a')).text()).toBe('1234512345');
+  });
+
   test('an empty one is refused, or only closes', async () => {
     const rig = new HttpRig();
     await rig.create('a');

@@ -109,6 +109,18 @@ describe('storing', () => {
     expect(writer.bytesWritten).toBe(3);
   });
 
+  test('also if that comes to be while this writer is about to create it', async () => {
+    const { before } = hooks;
+    hooks.before = async (call, name) => {
+      if (call === 'create') await backend.create(name, { contentType: 'text/plain' });
+      return before?.(call, name);
+    };
+    const writer = hub.writer('s');
+    await writer.write('abc');
+    await writer.end();
+    expect(await stored()).toMatchObject({ tail: 3, config: { contentType: 'text/plain' } });
+  });
+
   test('two writers of one stream: each in its order', async () => {
     const [one, other] = [hub.writer('s'), hub.writer('s')];
     for (let i = 0; i < 10; i++) {

@@ -2,9 +2,13 @@
  * Many writers and readers of one stream, in two processes, on a store that is slow and fails: every reader gets exactly the bytes
  * that are stored, from where it began; every producer's messages are there once, in their order; what failed is not there.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { CursorResult } from '../../../packages/server/src/backends/backend.ts';
+import type { Backend, CursorResult } from '../../../packages/server/src/backends/backend.ts';
 import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
+import { lmdbBackend } from '../../../packages/server/src/backends/lmdb/index.ts';
 import { ServerError, StorageError } from '../../../packages/server/src/errors.ts';
 import { type AppendOutcome, Hub, type HubReader } from '../../../packages/server/src/hub/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -14,7 +18,6 @@ import { bytes } from './reading.ts';
 import { type BackendCall, wrapBackend } from './wrapped-backend.ts';
 
 const NAME = 's';
-const ROUNDS = Number(process.env.FANPIPE_ROUNDS ?? 200);
 const seed = randomSeed();
 
 /** What one reader got. */
@@ -28,7 +31,7 @@ interface Reading {
 class Round {
   readonly random: Random;
   readonly clock = new FakeClock();
-  readonly raw = memoryBackend({ clock: this.clock });
+  readonly raw: Backend;
   readonly hubs: Hub[] = [];
   readonly readings: Reading[] = [];
   /** Acknowledged appends. */
@@ -41,7 +44,8 @@ class Round {
   isOver = false;
   failures = 0;
 
-  constructor(start: number) {
+  constructor(start: number, backend: (clock: FakeClock) => Backend) {
+    this.raw = backend(this.clock);
     this.random = new Random(start);
     const { random } = this;
     const slowness = random.pick([0, 0.1, 0.6]);
@@ -329,12 +333,25 @@ async function hops(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await null;
 }
 
-test(`every reader byte-exact, whatever writers, the store and other readers do (seed ${seed})`, async () => {
-  for (let round = 0; round < ROUNDS; round++) {
+async function play(rounds: number, backend: (clock: FakeClock) => Backend): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
     try {
-      await new Round(seed + round).run();
+      await new Round(seed + round, backend).run();
     } catch (error) {
       throw new Error(`Round ${round}: FANPIPE_SEED=${seed + round} repeats it as the first`, { cause: error });
     }
+  }
+}
+
+test(`every reader byte-exact, whatever writers, the store and other readers do (seed ${seed})`, () =>
+  play(Number(process.env.FANPIPE_ROUNDS ?? 200), (clock) => memoryBackend({ clock })));
+
+test(`the same on LMDB (seed ${seed})`, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'fanpipe-hub-'));
+  let stores = 0;
+  try {
+    await play(10, (clock) => lmdbBackend({ path: join(folder, String(stores++)), clock }));
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });

@@ -364,6 +364,16 @@ describe('close', () => {
     await hub.close();
   });
 
+  test('no timer is left, though readers are still open', async () => {
+    const own = new FakeClock();
+    const hub = new Hub(backend, { clock: own });
+    const { stream } = await hub.create('s', { ttl: 60_000 });
+    stream.read(0);
+    expect(own.pending).toBeGreaterThan(0);
+    await hub.close();
+    expect(own.pending).toBe(0);
+  });
+
   test('a signal ends the wait', async () => {
     const hub = hubOf();
     const { stream } = await hub.create('s');

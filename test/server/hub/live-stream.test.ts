@@ -247,6 +247,15 @@ describe('one step', () => {
     expect(reader.poll()).toBeUndefined();
   });
 
+  test('one that was closed before it knew where it is does nothing more', async () => {
+    const stream = await streamOf();
+    const reader = stream.read(0);
+    const next = reader.next();
+    reader.close();
+    expect(await isSettled(next)).toBe(false);
+    expect(stream.present).toBeUndefined();
+  });
+
   test('a storage error is told, and the next step tries again', async () => {
     const stream = await streamOf();
     const reader = stream.read(0);

@@ -59,6 +59,10 @@ class WebRequest implements HttpRequest {
     this.#request = request;
   }
 
+  get raw(): Request {
+    return this.#request;
+  }
+
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
   }

@@ -18,4 +18,9 @@ export interface HttpRequest {
   onGone(callback: () => void): void;
   /** Address of the client, where that is known. */
   readonly remoteAddress: string | undefined;
+  /**
+   * The request as the runtime or the host has it: an `IncomingMessage`, a `Request`. What the host knows of the client, such as its user, can
+   * stand there for `authorize`. Undefined where there is none.
+   */
+  readonly raw?: unknown;
 }

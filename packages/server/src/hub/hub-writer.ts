@@ -126,7 +126,7 @@ export class HubWriter extends ByteWriter {
     }
   }
 
-  /** Appends all that is written; resolves with the end, when all is acknowledged. Undefined: the writer was lost. */
+  /** Sends all that is written; resolves with the end that comes then. Undefined: the writer was lost. */
   async #storeBytes(stream: LiveStream): Promise<StreamEnd | undefined> {
     let sent = 0;
     let end: StreamEnd = { kind: 'closed' };
@@ -145,7 +145,6 @@ export class HubWriter extends ByteWriter {
       while (this.#underWay >= UNDER_WAY) await this.#oneSettled();
       if (this.#failure !== undefined) return undefined;
     }
-    while (this.#underWay > 0) await this.#oneSettled();
     return this.#failure === undefined ? end : undefined;
   }
 

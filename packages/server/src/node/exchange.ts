@@ -78,6 +78,10 @@ export abstract class Exchange implements HttpRequest {
     return this.message.socket.remoteAddress;
   }
 
+  get raw(): IncomingMessage {
+    return this.message;
+  }
+
   header(name: string): string | undefined {
     const value = this.message.headers[name];
     return typeof value === 'object' ? value.join(', ') : value;
