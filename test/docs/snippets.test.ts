@@ -30,6 +30,7 @@ const documents = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'packages/fanpipe/README.md',
+  'packages/server/README.md',
   'bench/README.md',
   ...markdownBelow('docs'),
   ...markdownBelow('examples'),
