@@ -1,0 +1,197 @@
+import type { IncomingMessage } from 'node:http';
+import type { Gate } from './gate.ts';
+import { type HttpClient, pathOf, positionOf, tokenAt } from './http-client.ts';
+
+/** How a reader follows a stream. `events-by-id` goes on as an `EventSource` of a browser does. */
+export type ReaderKind = 'events' | 'events-by-id' | 'long-poll' | 'raw';
+
+/** How the bytes of a stream are shown. */
+export type Encoding = 'text' | 'bytes' | 'json';
+
+export interface LiveReaderOptions {
+  readonly name: string;
+  readonly kind: ReaderKind;
+  readonly encoding: Encoding;
+  /** A token of the stream that is not of its start. */
+  readonly token: string;
+  /** The position at which it begins; for messages, the start of one. */
+  readonly from: number;
+  /** The server, while there is one. */
+  readonly gate: Gate<HttpClient>;
+  /** Ends it, in the middle of whatever it does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Follows a stream to its end and goes on where it broke off, each time it can. It checks itself that each event says the position that its
+ * bytes lead to, and keeps the bytes until somebody compares them.
+ */
+export class LiveReader {
+  readonly name: string;
+  readonly kind: ReaderKind;
+  readonly encoding: Encoding;
+  /** How often it has connected, for long-polls too. */
+  connections = 0;
+  /** It met a clean end. */
+  hasEnded = false;
+  /** Resolves at the end of the stream, or when there is no server any more. Rejects with what must not be. */
+  readonly done: Promise<void>;
+  readonly #gate: Gate<HttpClient>;
+  readonly #signal: AbortSignal | undefined;
+  #chunks: Buffer[] = [];
+  /** Where the oldest byte that is kept stands, and where it goes on. */
+  #compared: number;
+  #position: number;
+  /** A token of the stream that is not of its start. */
+  readonly #sample: string;
+  readonly #from: string;
+  /** Where it goes on. */
+  #token: string;
+
+  constructor({ name, kind, encoding, token, from, gate, signal }: LiveReaderOptions) {
+    this.name = name;
+    this.kind = kind;
+    this.encoding = encoding;
+    this.#sample = token;
+    this.#token = this.#from = tokenAt(token, from);
+    this.#position = this.#compared = from;
+    this.#gate = gate;
+    this.#signal = signal;
+    this.done = this.#run();
+    // Whoever waits for it hears of it.
+    this.done.catch(() => {});
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  toString(): string {
+    return `${this.kind} reader of ${this.name} at ${this.#position}`;
+  }
+
+  /** Throws unless all that came since it was last called is what the stream holds there. */
+  compare(content: Buffer): void {
+    const got = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    const at = this.#compared;
+    this.#compared += got.length;
+    if (got.equals(content.subarray(at, at + got.length))) return;
+    let same = 0;
+    while (got[same] === content[at + same]) same++;
+    const shown = (bytes: Buffer, from: number): string => JSON.stringify(bytes.toString('latin1', from, from + 60));
+    throw new Error(
+      `${this} got something else at byte ${at + same} of ${content.length}: ${shown(got, same)} for ${shown(content, at + same)}`,
+    );
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const client = await this.#gate.wait();
+      if (client === undefined || this.#signal?.aborted) return;
+      try {
+        this.connections++;
+        await this.#connect(client);
+      } catch (error) {
+        if (this.#signal?.aborted) return;
+        if (!isBroken(error)) throw error;
+      }
+      if (this.hasEnded) return;
+    }
+  }
+
+  async #connect(client: HttpClient): Promise<void> {
+    const live = this.kind === 'long-poll' || this.kind === 'raw' ? this.kind : 'sse';
+    const isById = this.kind === 'events-by-id' && this.connections > 1;
+    const offset = isById ? this.#from : this.#token;
+    const headers = isById ? { 'last-event-id': this.#token } : undefined;
+    const path = `${pathOf(this.name)}?offset=${offset}&live=${live}`;
+    const reply = await client.open('GET', path, { headers, signal: this.#signal });
+    if (reply.statusCode === 204 && live !== 'raw') {
+      this.hasEnded = reply.headers['stream-closed'] === 'true';
+      await drain(reply);
+      return;
+    }
+    if (reply.statusCode !== 200) {
+      throw new Error(`${this} was answered ${reply.statusCode}: ${(await drain(reply)).toString()}`);
+    }
+    if (live === 'sse') await this.#readEvents(reply);
+    else if (live === 'raw') await this.#readRaw(reply);
+    else await this.#readPoll(reply);
+  }
+
+  async #readRaw(reply: IncomingMessage): Promise<void> {
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const chunk of reply) {
+      const bytes = Buffer.concat([rest, chunk]);
+      // One goes on at the start of a message, so that half of one counts for nothing.
+      const whole = this.encoding === 'json' ? bytes.lastIndexOf(10) + 1 : bytes.length;
+      this.#take(bytes.subarray(0, whole));
+      rest = bytes.subarray(whole);
+      this.#token = tokenAt(this.#sample, this.#position);
+    }
+    if (rest.length > 0) throw new Error(`${this} came to an end inside of a message`);
+    this.hasEnded = true;
+  }
+
+  async #readPoll(reply: IncomingMessage): Promise<void> {
+    const body = await drain(reply);
+    this.#take(this.encoding === 'json' ? linesOf(body.toString()) : body);
+    this.#goOnAt(reply.headers['stream-next-offset']);
+    this.hasEnded = reply.headers['stream-closed'] === 'true';
+  }
+
+  async #readEvents(reply: IncomingMessage): Promise<void> {
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    let rest = '';
+    for await (const chunk of reply) {
+      const events = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
+      rest = events.pop() as string;
+      for (const event of events) this.#takeEvent(event);
+    }
+  }
+
+  #takeEvent(event: string): void {
+    const lines = event.split('\n');
+    const field = (name: string): string[] =>
+      lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).replace(/^ /, ''));
+    const data = field('data').join('\n');
+    const [id] = field('id');
+    if (field('event')[0] === 'control') {
+      const { streamNextOffset, streamClosed } = JSON.parse(data);
+      this.#goOnAt(streamNextOffset);
+      this.hasEnded = streamClosed === true;
+      return;
+    }
+    if (this.encoding === 'json') this.#take(linesOf(data));
+    else this.#take(Buffer.from(data, this.encoding === 'bytes' ? 'base64' : 'utf8'));
+    this.#goOnAt(id);
+  }
+
+  #take(bytes: Buffer): void {
+    this.#chunks.push(bytes);
+    this.#position += bytes.length;
+  }
+
+  #goOnAt(token: unknown): void {
+    if (positionOf(token) !== this.#position) throw new Error(`${this} is told to go on at ${String(token)}`);
+    this.#token = String(token);
+  }
+}
+
+/** JSON as the server keeps it. */
+function linesOf(array: string): Buffer {
+  const messages = JSON.parse(array) as unknown[];
+  return Buffer.from(messages.map((message) => `${JSON.stringify(message)}\n`).join(''));
+}
+
+async function drain(reply: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of reply) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+/** Whether a connection broke, which is nobody's mistake here. */
+export function isBroken(error: unknown): boolean {
+  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
