@@ -19,7 +19,8 @@ export type ServerErrorCode =
   | 'ERR_FANPIPE_STORE_IN_USE'
   | 'ERR_FANPIPE_BACKEND_CLOSED'
   | 'ERR_FANPIPE_SERVER_CLOSED'
-  | 'ERR_FANPIPE_REQUEST_BROKEN';
+  | 'ERR_FANPIPE_REQUEST_BROKEN'
+  | 'ERR_FANPIPE_BODY_ALREADY_READ';
 
 /** What all errors of the package are. */
 export class ServerError extends Error {
@@ -255,12 +256,25 @@ export class ServerClosedError extends ServerError {
   }
 }
 
-/** The body of a request cannot be read to its end: the client has gone, or somebody else has read it. */
+/** The body of a request cannot be read to its end: the client has gone. */
 export class RequestBrokenError extends ServerError {
   override readonly name = 'RequestBrokenError';
 
   /** `detail` goes on after "The body of the request". */
   constructor(detail: string) {
     super('ERR_FANPIPE_REQUEST_BROKEN', `The body of the request ${detail}`);
+  }
+}
+
+/** Somebody else has read the body of a request: a mistake of the host that the server is mounted in, not of the client. */
+export class BodyAlreadyReadError extends ServerError {
+  override readonly name = 'BodyAlreadyReadError';
+
+  constructor(options?: ErrorOptions) {
+    super(
+      'ERR_FANPIPE_BODY_ALREADY_READ',
+      'The body of the request was read before it came here: mount the server before any body parser',
+      options,
+    );
   }
 }

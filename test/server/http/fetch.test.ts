@@ -54,6 +54,18 @@ describe('fetch', () => {
     expect((await fetch(URL_A)).status).toBe(404);
   });
 
+  test('a body that somebody else has read is the fault of the host', async () => {
+    const errors: unknown[] = [];
+    const server = new StreamServer({ onError: (error) => errors.push(error) });
+    onTestFinished(() => server.close());
+    const request = new Request(URL_A, put('hello'));
+    await request.text();
+    const refused = await server.fetch(request);
+    expect(refused.status).toBe(500);
+    expect(await refused.json()).toMatchObject({ error: { code: 'ERR_FANPIPE_BODY_ALREADY_READ' } });
+    expect(errors).toMatchObject([{ code: 'ERR_FANPIPE_BODY_ALREADY_READ' }]);
+  });
+
   test('a body without a length is appended while it comes, and read while it is', async () => {
     const fetch = start();
     await fetch(URL_A, put());

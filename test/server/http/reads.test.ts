@@ -178,8 +178,8 @@ describe('tags and caches', () => {
     expect(await cache(`GET a?offset=${tokenAt(1, 1)}`)).toBe('public, no-cache');
     expect(await cache('GET a?offset=now')).toBe('no-store');
     expect(await cache('HEAD a')).toBe('no-store');
-    expect(await cache('GET a?offset=-1&live=sse')).toBe('no-cache');
-    expect(await cache('GET a?live=raw')).toBe('no-store');
+    expect(await cache('GET a?offset=-1&live=sse')).toBe('no-cache, no-transform');
+    expect(await cache('GET a?live=raw')).toBe('no-store, no-transform');
     expect(await cache('GET b')).toBe('no-store');
     await rig.create('t', 'text/plain', 'x', { 'stream-ttl': '5' });
     expect(await cache('GET t')).toBe('public, max-age=5');

@@ -167,7 +167,7 @@ describe('a body', () => {
     client.send(`${post('/', 'content-length: 3', 'connection: close')}abc`);
     await client.closed;
     expect(repliesIn(client.text)).toMatchObject([{ status: 500 }]);
-    expect(errors).toMatchObject([{ code: 'ERR_FANPIPE_REQUEST_BROKEN' }]);
+    expect(errors).toMatchObject([{ code: 'ERR_FANPIPE_BODY_ALREADY_READ' }]);
   });
 });
 

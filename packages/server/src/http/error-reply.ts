@@ -34,6 +34,7 @@ const STATUS: Partial<Record<ServerErrorCode, number>> = {
   ERR_FANPIPE_BACKEND_CLOSED: 503,
   ERR_FANPIPE_SERVER_CLOSED: 503,
   ERR_FANPIPE_REQUEST_BROKEN: 400,
+  ERR_FANPIPE_BODY_ALREADY_READ: 500,
 };
 
 const FORK_STATUS: Record<ForkProblem, number> = {
@@ -61,7 +62,7 @@ export function errorReply(error: unknown): Reply {
   if (error instanceof Refusal) return toReply(error.status, error.code, error.message, error.headers);
   if (!(error instanceof ServerError)) return toReply(500, 'INTERNAL', 'The server failed', []);
   const status = statusOf(error);
-  const isInternal = status === 500 || error instanceof StorageError;
+  const isInternal = (status === 500 && STATUS[error.code] === undefined) || error instanceof StorageError;
   return toReply(
     status,
     error.code,

@@ -1,5 +1,5 @@
 import type { Clock } from 'fanpipe';
-import { RequestBrokenError } from '../errors.ts';
+import { BodyAlreadyReadError, RequestBrokenError } from '../errors.ts';
 import type { Frame } from './frame.ts';
 import type { HttpRequest } from './http-request.ts';
 import type { Reply, ReplySink, StreamedBody } from './reply.ts';
@@ -80,13 +80,13 @@ class WebRequest implements HttpRequest {
     try {
       reader = body.getReader();
     } catch (cause) {
-      throw broken('was read by somebody else', cause);
+      throw new BodyAlreadyReadError({ cause });
     }
     let isWhole = false;
     try {
       for (;;) {
         const result = await reader.read().catch((cause: unknown) => {
-          throw broken('broke off', cause);
+          throw Object.assign(new RequestBrokenError('broke off'), { cause });
         });
         if (result.done) break;
         yield result.value;
@@ -114,10 +114,6 @@ class WebRequest implements HttpRequest {
   readonly #gone = (): void => {
     for (const callback of this.#callbacks.splice(0)) callback();
   };
-}
-
-function broken(detail: string, cause: unknown): RequestBrokenError {
-  return Object.assign(new RequestBrokenError(detail), { cause });
 }
 
 /** A body of the web that is fed by a streamed body. */

@@ -11,8 +11,9 @@ import { badRequest } from './refusal.ts';
 import type { Reply } from './reply.ts';
 import { endHeaders } from './stream-state.ts';
 
-/** So that no proxy waits for more before it passes on what came. */
+/** So that no proxy waits for more before it passes on what came: neither to fill a buffer, nor to compress it. */
 const UNBUFFERED = ['x-accel-buffering', 'no'];
+const NO_TRANSFORM = 'no-transform';
 
 /** GET with `live=sse`: events, from an offset on. */
 export async function eventStream(
@@ -36,7 +37,7 @@ export async function eventStream(
       return { status: 204, headers: endHeaders(state.end), body: undefined };
   }
   const encoding = eventEncoding(state.config.contentType);
-  const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-cache', ...UNBUFFERED];
+  const headers = ['content-type', 'text/event-stream', 'cache-control', `no-cache, ${NO_TRANSFORM}`, ...UNBUFFERED];
   if (encoding === 'base64') headers.push('stream-sse-data-encoding', 'base64');
   const cursor = nextCursor(context.now(), client, context.random);
   return { status: 200, headers, body: replies.open(stream, state, encoding, from, cursor) };
@@ -51,7 +52,7 @@ export async function rawStream(stream: LiveStream, query: ReadQuery, replies: L
     'content-type',
     isJson(contentType) ? 'application/x-ndjson' : contentType,
     'cache-control',
-    'no-store',
+    `no-store, ${NO_TRANSFORM}`,
     'accept-ranges',
     'none',
     ...UNBUFFERED,

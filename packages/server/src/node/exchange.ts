@@ -101,9 +101,9 @@ export abstract class Exchange implements HttpRequest {
   protected abstract readonly mayHaveBody: boolean;
 
   body(): AsyncIterable<Uint8Array> {
-    this.#body = new RequestBody(this.message);
-    if (this.#isOver) this.#body.fail(new RequestBrokenError('broke off: the client has gone'));
-    else this.continue();
+    const failure = this.#isOver ? new RequestBrokenError('broke off: the client has gone') : undefined;
+    this.#body = new RequestBody(this.message, failure);
+    if (failure === undefined) this.continue();
     return this.#body;
   }
 

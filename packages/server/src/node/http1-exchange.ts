@@ -4,6 +4,7 @@ import type { Connection, ConnectionUser } from './connection.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import { refusal } from './refusal.ts';
 import { isRepeated } from './request-target.ts';
+import { isWrapped, ResponseSink } from './response-sink.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
@@ -116,7 +117,9 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
     // The head and what there is at once go in one piece.
     socket.cork();
     response.flushHeaders();
-    this.#sink = new SocketSink(this, socket, response.chunkedEncoding, body.length);
+    this.#sink = isWrapped(response)
+      ? new ResponseSink(this, socket, body.length)
+      : new SocketSink(this, socket, response.chunkedEncoding, body.length);
     body.start(this.#sink);
     socket.uncork();
   }

@@ -3,6 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Frame, Reply, ReplySink, StreamedBody } from '../http/index.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import type { ProgressWatch, Watched } from './progress-watch.ts';
+import { isWrapped } from './response-sink.ts';
 
 /** RFC 9113, section 7. */
 const NO_ERROR = 0;
@@ -14,6 +15,7 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
   readonly #stream: ServerHttp2Stream;
   #written = 0;
   #left: number | undefined;
+  #isWrapped = false;
   onDrain: (() => void) | undefined;
 
   constructor(
@@ -77,7 +79,8 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
   protected sendStreamed(reply: Reply, body: StreamedBody): void {
     this.writeHead(reply, body.length);
     this.#left = body.length;
-    this.#stream.on('drain', () => this.onDrain?.());
+    this.#isWrapped = isWrapped(this.response);
+    (this.#isWrapped ? this.response : this.#stream).on('drain', () => this.onDrain?.());
     this.response.flushHeaders();
     body.start(this);
   }
@@ -92,7 +95,7 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
     }
     if (bytes.length === 0) return true;
     this.#written += bytes.length;
-    return stream.write(bytes);
+    return this.#isWrapped ? this.response.write(bytes) : stream.write(bytes);
   }
 
   end(): void {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { RequestBrokenError } from '../errors.ts';
+import { BodyAlreadyReadError } from '../errors.ts';
 
 /** What may wait to be read before the client is told to stop, in bytes. */
 const MOST_WAITING = 65_536;
@@ -7,6 +7,13 @@ const MOST_WAITING = 65_536;
 type Step = IteratorResult<Uint8Array, undefined>;
 
 const DONE: Step = { value: undefined, done: true };
+
+/** What a body parser of the host has kept: all bytes as they came (`rawBody`), or, where it parses no further, as `body`. */
+function keptBytes(message: IncomingMessage): Uint8Array | undefined {
+  const { rawBody, body } = message as { rawBody?: unknown; body?: unknown };
+  if (rawBody instanceof Uint8Array) return rawBody;
+  return body instanceof Uint8Array ? body : undefined;
+}
 
 /**
  * The body of one request as it comes, one chunk per step. Reads on only while little waits, so that an upload is as fast as
@@ -24,13 +31,19 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array> {
   #resolve: ((step: Step) => void) | undefined;
   #reject: ((reason: Error) => void) | undefined;
 
-  /** Nobody must have read from the message. */
-  constructor(message: IncomingMessage) {
+  /** Nobody must have read from the message without keeping its bytes. With `failure`, that is all there is. */
+  constructor(message: IncomingMessage, failure?: Error) {
     this.#message = message;
+    this.#failure = failure;
+    if (failure !== undefined) return;
     if (message.readableEnded || message.readableDidRead) {
-      this.#failure = new RequestBrokenError(
-        'was read before it came here: mount this listener before any body parser',
-      );
+      const kept = keptBytes(message);
+      this.#isEnded = kept !== undefined;
+      if (kept === undefined) this.#failure = new BodyAlreadyReadError();
+      else if (kept.length > 0) {
+        this.#chunks = [kept];
+        this.#waiting = kept.length;
+      }
       return;
     }
     message.on('data', (chunk: Uint8Array) => this.#take(chunk));

@@ -33,11 +33,17 @@ export class SocketSink implements ReplySink {
       this.abort(new RangeError('The body is longer than its content-length'));
       return false;
     }
-    const takesMore = socket.write(this.#isChunked ? frame.chunk : frame.bytes);
-    // A frame that is larger than the mark of the socket went through all the same if nothing of it waits.
-    if (takesMore || socket.writableLength < HIGH_WATER_MARK) return true;
+    if (this.send(frame)) return true;
     this.#isFull = true;
     return false;
+  }
+
+  /** Whether more is taken. */
+  protected send(frame: Frame): boolean {
+    const socket = this.#socket;
+    const takesMore = socket.write(this.#isChunked ? frame.chunk : frame.bytes);
+    // A frame that is larger than the mark of the socket went through all the same if nothing of it waits.
+    return takesMore || socket.writableLength < HIGH_WATER_MARK;
   }
 
   drained(): void {
