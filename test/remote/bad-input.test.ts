@@ -6,7 +6,7 @@ import { InvalidArgumentError } from '../../packages/fanpipe/src/errors.ts';
 import { RemoteByteStream } from '../../packages/fanpipe/src/remote/index.ts';
 import { FaultServer, honest, type Resource } from '../support/fault-server.ts';
 import { Random } from '../support/random.ts';
-import { rejection } from '../support/remote-reading.ts';
+import { rejection, thrownBy } from '../support/remote-reading.ts';
 
 const resource: Resource = { body: new Random(11).bytes(1000), etag: '"x"' };
 let server: FaultServer;
@@ -19,15 +19,6 @@ afterAll(() => server.close());
 
 type Loose = new (url?: unknown, options?: unknown) => RemoteByteStream;
 const Remote = RemoteByteStream as unknown as Loose;
-
-function thrownBy(call: () => unknown): unknown {
-  try {
-    call();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('it was not refused');
-}
 
 function expectRefusal(error: unknown, argument: string, value?: unknown): void {
   expect(error).toBeInstanceOf(InvalidArgumentError);

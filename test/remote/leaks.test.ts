@@ -1,8 +1,6 @@
 /** CLEAN: nothing stays behind of a remote stream that is closed: no listener, no socket, no timer, no memory. */
 
-import { spawn } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RemoteByteStream } from '../../packages/fanpipe/src/remote/index.ts';
 import { collect, collectUntil, liveMemory } from '../support/collector.ts';
@@ -11,6 +9,7 @@ import { lateHead, stopAt } from '../support/faults.ts';
 import { IdleClock } from '../support/idle-clock.ts';
 import { inParallel, until } from '../support/in-parallel.ts';
 import { Random } from '../support/random.ts';
+import { runToExit } from '../support/run-to-exit.ts';
 
 const SIZE = 600_000;
 const resource: Resource = { body: new Random(12).bytes(SIZE), etag: '"leak"' };
@@ -170,23 +169,11 @@ describe('CLEAN: the process', () => {
   test.each(['closed', 'open'])(
     'CLEAN: a process that has used everything exits by itself, its last stream %s',
     async (how) => {
-      const root = fileURLToPath(new URL('../..', import.meta.url));
-      const script = fileURLToPath(new URL('../support/exiting-remote-process.ts', import.meta.url));
-      const args = ['--import', 'tsx', script, `${server.origin}/ok`, `${server.origin}/silent`, how];
-      const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-      let output = '';
-      let finishedAt = 0;
-      child.stdout.on('data', (data) => {
-        output += data;
-        if (output.includes('finished')) finishedAt ||= performance.now();
-      });
-      child.stderr.on('data', (data) => {
-        output += data;
-      });
-      const code = await new Promise((resolve) => child.on('close', resolve));
+      const urls = [`${server.origin}/ok`, `${server.origin}/silent`];
+      const { code, output, lingered } = await runToExit('./exiting-remote-process.ts', ...urls, how);
       expect(output).toBe('finished, ERR_FANPIPE_REMOTE_CLOSED, aborted, ERR_FANPIPE_REMOTE_CLOSED, true, timers: 0\n');
       expect(code).toBe(0);
-      expect(performance.now() - finishedAt).toBeLessThan(1000);
+      expect(lingered).toBeLessThan(1000);
     },
   );
 });

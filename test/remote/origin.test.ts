@@ -6,7 +6,7 @@ import { type Answer, FaultServer, honest, type Resource, type Script, type Seen
 import { redirect, stopAt } from '../support/faults.ts';
 import { IdleClock } from '../support/idle-clock.ts';
 import { Random } from '../support/random.ts';
-import { iterated, rejection, sha256 } from '../support/remote-reading.ts';
+import { iterated, rejection, sha256, thrownBy } from '../support/remote-reading.ts';
 
 const resource: Resource = { body: new Random(5).bytes(300_000), etag: '"v1"' };
 const digest = sha256(resource.body);
@@ -253,12 +253,7 @@ describe('the URL and the headers', () => {
   test.each(['http://me@127.0.0.1/', 'http://me:pass@127.0.0.1/', 'https://:pass@127.0.0.1/'])(
     'ORIGIN: credentials in the URL are refused: %s',
     (url) => {
-      let error: unknown;
-      try {
-        remoteAt(url);
-      } catch (thrown) {
-        error = thrown;
-      }
+      const error = thrownBy(() => remoteAt(url));
       expect(error).toMatchObject({ code: 'ERR_FANPIPE_INVALID_ARGUMENT', argument: 'url' });
       expect((error as Error).message).toMatch(/authorization/i);
       expect((error as Error).message).not.toContain('pass@');
@@ -272,12 +267,7 @@ describe('the URL and the headers', () => {
     '/x?key=s3cret',
     '//me:s3cret@127.0.0.1/?key=s3cret',
   ])('ORIGIN: what is no URL is not shown with its secrets: %s', (url) => {
-    let error: unknown;
-    try {
-      remoteAt(url);
-    } catch (thrown) {
-      error = thrown;
-    }
+    const error = thrownBy(() => remoteAt(url));
     expect(error).toMatchObject({ code: 'ERR_FANPIPE_INVALID_ARGUMENT', argument: 'url' });
     expect(`${(error as Error).stack} ${JSON.stringify(error)}`).not.toContain('s3cret');
   });

@@ -1,45 +1,32 @@
 /** When a request is made again, after how long, and when no more. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { RemoteByteStream, type RemoteOptions } from '../../packages/fanpipe/src/remote/index.ts';
-import { type Answer, FaultServer, honest, type Resource, type Script, type Seen } from '../support/fault-server.ts';
+import { describe, expect, test } from 'vitest';
+import type { RemoteByteStream, RemoteOptions } from '../../packages/fanpipe/src/remote/index.ts';
+import { type Answer, honest, type Resource, type Script, type Seen } from '../support/fault-server.ts';
 import * as faults from '../support/faults.ts';
-import { IdleClock } from '../support/idle-clock.ts';
 import { until } from '../support/in-parallel.ts';
 import { Random } from '../support/random.ts';
 import { iterated, rejection, sha256 } from '../support/remote-reading.ts';
+import { type RemoteScene, remoteScenes } from '../support/remote-scene.ts';
 
 const SIZE = 200_000;
 const resource: Resource = { body: new Random(9).bytes(SIZE), etag: '"r"' };
 const digest = sha256(resource.body);
 
-let server: FaultServer;
-let clock: IdleClock;
+let { server, clock, open } = {} as RemoteScene;
 let remote: RemoteByteStream;
 let told: { attempt: number; delay: number; offset: number; code: string | undefined }[];
-beforeAll(async () => {
-  server = await FaultServer.start();
-});
-afterAll(() => server.close());
-beforeEach(() => {
-  clock = new IdleClock();
+remoteScenes((scene) => {
+  ({ server, clock, open } = scene);
   told = [];
-});
-afterEach(async () => {
-  remote?.close();
-  await until(() => clock.pending === 0, 'no timer is left');
-  clock.stop();
 });
 
 function remoteAt(script: Script, options: RemoteOptions = {}): RemoteByteStream {
-  remote = new RemoteByteStream(server.on('/x', script, { clock }), {
-    clock,
-    random: () => 0,
+  remote = open(script, {
     onRetry: ({ attempt, delay, offset, error }) =>
       told.push({ attempt, delay, offset, code: (error as { code?: string }).code }),
     ...options,
   });
-  clock.probe = () => remote.stats().bytesFetched;
   return remote;
 }
 

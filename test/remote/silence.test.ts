@@ -1,49 +1,36 @@
 /** Servers that say nothing, or too little, and readers that do not ask. All of it by a clock that no machine can make late. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { RemoteByteStream, type RemoteOptions } from '../../packages/fanpipe/src/remote/index.ts';
-import { FaultServer, honest, type Resource, type Script } from '../support/fault-server.ts';
+import { describe, expect, test } from 'vitest';
+import type { RemoteByteStream, RemoteOptions } from '../../packages/fanpipe/src/remote/index.ts';
+import { honest, type Resource, type Script } from '../support/fault-server.ts';
 import { lateHead, stopAt, trickled, whole } from '../support/faults.ts';
-import { IdleClock } from '../support/idle-clock.ts';
 import { until } from '../support/in-parallel.ts';
 import { Random } from '../support/random.ts';
 import { iterated, rejection, sha256 } from '../support/remote-reading.ts';
+import { type RemoteScene, remoteScenes } from '../support/remote-scene.ts';
 
 const SIZE = 400_000;
 const resource: Resource = { body: new Random(7).bytes(SIZE), etag: '"quiet"' };
 const digest = sha256(resource.body);
 const serve: Script = (request) => honest(resource, request);
 
-let server: FaultServer;
-let clock: IdleClock;
+let { server, clock, open } = {} as RemoteScene;
 let told: { code: string | undefined; kind: string | undefined; offset: number; at: number }[];
 let remote: RemoteByteStream;
-beforeAll(async () => {
-  server = await FaultServer.start();
-});
-afterAll(() => server.close());
-beforeEach(() => {
-  clock = new IdleClock();
+remoteScenes((scene) => {
+  ({ server, clock, open } = scene);
   told = [];
-});
-afterEach(async () => {
-  remote.close();
-  await until(() => clock.pending === 0, 'no timer is left');
-  clock.stop();
 });
 
 /** No jitter: every backoff takes no time, so all that passes is silence. */
 function remoteAt(script: Script, options: RemoteOptions = {}): RemoteByteStream {
-  remote = new RemoteByteStream(server.on('/x', script, { clock }), {
-    clock,
-    random: () => 0,
+  remote = open(script, {
     onRetry: ({ error, offset }) => {
       const { code, kind } = error as { code?: string; kind?: string };
       told.push({ code, kind, offset, at: clock.now() });
     },
     ...options,
   });
-  clock.probe = () => remote.stats().bytesFetched;
   return remote;
 }
 

@@ -19,6 +19,16 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & { co
   throw new Error(`it did not reject, but gave ${what}`);
 }
 
+/** What the call throws; an error if it does not. */
+export function thrownBy(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it was not refused');
+}
+
 /** All from the position on, by `for await`. */
 export async function iterated(remote: RemoteByteStream): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

@@ -56,6 +56,7 @@ function check(cache: SparseCache, budget: number, size: number, steps: readonly
       // The dearest that it can be: every byte copied, with all the room that was asked for.
       cost += 2 * (length + EXTENT_SIZE) + EXTENT_OVERHEAD;
       given.fill(1, step.at, step.at + length);
+      expect(cache.coveredTo(step.at, step.at + length)).toBe(step.at + length);
     } else {
       expect(length + Math.ceil(length / EXTENT_SIZE) * EXTENT_OVERHEAD).toBeGreaterThan(budget);
     }
@@ -156,6 +157,30 @@ describe('SparseCache', () => {
     expect(cache.gapEnd(0, Number.MAX_SAFE_INTEGER)).toBe(far);
     expect(cache.gapEnd(0, far - 1)).toBe(far - 1);
     expect(cache.view(far + 3)).toHaveLength(7);
+  });
+
+  test('EXACT, WINDOW: what it says to have taken is there, whatever the budget and what is to follow', () => {
+    const untrue: string[] = [];
+    for (let budget = 0; budget <= 700; budget++) {
+      for (const length of [1, 20, 100, 400]) {
+        const cache = new SparseCache(budget);
+        const isKept = cache.insert(0, bytes(0, length), 100_000);
+        if (isKept !== (cache.coveredTo(0, length) === length)) untrue.push(`${length} of ${budget}`);
+        if (isKept !== length + EXTENT_OVERHEAD <= budget) untrue.push(`${length} of ${budget} would have been taken`);
+      }
+    }
+    expect(untrue).toEqual([]);
+  });
+
+  test('WINDOW: a chunk that fits only alone is there, and what it lies beside is not', () => {
+    const budget = EXTENT_SIZE + 2000 + 2 * EXTENT_OVERHEAD;
+    const cache = new SparseCache(budget);
+    // Its memory has room for some bytes of the next chunk, which needs all of the budget.
+    cache.insert(0, bytes(0, 2000), 500);
+    const length = EXTENT_SIZE + 2000;
+    expect(cache.insert(2000, bytes(2000, length), 100_000)).toBe(true);
+    expect([cache.coveredTo(2000, 2000 + length), cache.view(0)]).toEqual([2000 + length, undefined]);
+    expect(cache.held).toBeLessThanOrEqual(budget);
   });
 
   test('a budget of nothing takes nothing', () => {

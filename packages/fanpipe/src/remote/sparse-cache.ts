@@ -115,9 +115,26 @@ export class SparseCache {
    * chunk may be kept as it is: it must not change any more. Returns false, and takes nothing, if it exceeds the budget.
    */
   insert(at: number, chunk: Uint8Array, more = 0): boolean {
+    const { length } = chunk;
+    if (length + Math.ceil(length / EXTENT_SIZE) * EXTENT_OVERHEAD > this.#budget) return length === 0;
+    this.#take(at, chunk, more);
+    if (this.coveredTo(at, at + length) < at + length) {
+      // What it lies beside, or the room for more, has cost its own place. Alone it fits.
+      this.clear();
+      this.#take(at, chunk, 0);
+    }
+    return true;
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    this.#buckets.clear();
+    this.#oldest = this.#newest = this.#spare = undefined;
+    this.#held = this.#bytes = 0;
+  }
+
+  #take(at: number, chunk: Uint8Array, more: number): void {
     const end = at + chunk.length;
-    if (chunk.length + Math.ceil(chunk.length / EXTENT_SIZE) * EXTENT_OVERHEAD > this.#budget)
-      return chunk.length === 0;
     for (let from = at; from < end; ) {
       const extent = this.#covering(from);
       if (extent !== undefined) {
@@ -131,14 +148,6 @@ export class SparseCache {
       else this.#copy(from, bytes, to === end ? more : 0);
       from = to;
     }
-    return true;
-  }
-
-  /** Lets go of everything. */
-  clear(): void {
-    this.#buckets.clear();
-    this.#oldest = this.#newest = this.#spare = undefined;
-    this.#held = this.#bytes = 0;
   }
 
   #copy(at: number, bytes: Uint8Array, more: number): void {
