@@ -1,66 +1,66 @@
 import { type Clock, systemClock } from 'fanpipe';
-import {
-  BackendClosedError,
-  ForkSourceError,
-  InvalidNameError,
-  StreamDeletedError,
-  StreamSoftDeletedError,
-} from '../../errors.ts';
-import {
-  type Backend,
-  type BackendStats,
-  type CreateOptions,
-  type DurabilityLevel,
-  type ListOptions,
-  LONGEST_NAME,
-  type StreamConfig,
-  type StreamState,
+import { BackendClosedError, ForkSourceError, StreamDeletedError, StreamSoftDeletedError } from '../../errors.ts';
+import type {
+  Backend,
+  BackendStats,
+  CreateOptions,
+  DurabilityLevel,
+  ForkPoint,
+  ListOptions,
+  StreamConfig,
+  StreamState,
 } from '../backend.ts';
-import { Expiries } from './expiries.ts';
+import { Agenda } from './agenda.ts';
 import { LocalStream, type StreamHost } from './local-stream.ts';
+import { checkName, compareNames } from './names.ts';
+import type { Hold } from './retention.ts';
 import type { Storage, StreamRecord } from './storage.ts';
+import { toStorageError } from './to-storage-error.ts';
 
 export interface LocalBackendOptions {
-  /** Default the runtime's. */
+  /** Counts the time to live, and rings. Default the runtime's. */
   readonly clock?: Clock;
-  /** Milliseconds since 1970. Default `Date.now`. */
+  /** Milliseconds since 1970: the time of appends, and of expiry. Default `Date.now`. */
   readonly time?: () => number;
+  /**
+   * How long `close` waits for a store that does not answer, in milliseconds. Appends that are under way then reject with
+   * `BackendClosedError`, and may be stored or not. Default 10,000.
+   */
+  readonly closeTimeout?: number;
 }
 
-/** Old bytes are looked for so often, in milliseconds, at most. */
-const SWEEP = 1000;
-const encoder = new TextEncoder();
+/** A stream that could not be removed is removed again after so many milliseconds. */
+const AGAIN = 1000;
+const CLOSE_TIMEOUT = 10_000;
 
 /** All rules of the port for the streams of one process, over any storage. */
 export class LocalBackend implements Backend, StreamHost {
   readonly storage: Storage;
   readonly #clock: Clock;
   readonly #time: () => number;
+  readonly #closeTimeout: number;
   readonly #streams = new Map<string, LocalStream>();
   readonly #byGeneration = new Map<number, LocalStream>();
-  /** Names that are being created. */
-  readonly #creating = new Map<string, Promise<unknown>>();
-  /** Drops under way. */
-  readonly #dropping = new Set<Promise<unknown>>();
-  readonly #aging = new Set<LocalStream>();
-  readonly #expiries: Expiries;
+  /** Names whose stream is being created or removed. */
+  readonly #changing = new Map<string, Promise<unknown>>();
+  readonly #agenda: Agenda;
   #generation: number;
   #bytes = 0;
-  #sweep: unknown;
-  #isSweeping = false;
   #closed: Promise<void> | undefined;
 
   constructor(storage: Storage, options: LocalBackendOptions = {}) {
     this.storage = storage;
     this.#clock = options.clock ?? systemClock;
     this.#time = options.time ?? Date.now;
-    this.#expiries = new Expiries(this.#clock, (stream) => void this.#remove(stream).catch(() => {}));
+    this.#closeTimeout = options.closeTimeout ?? CLOSE_TIMEOUT;
+    this.#agenda = new Agenda(this.#clock);
     this.#generation = storage.lastGeneration();
+    // Sources are older than their forks.
     const records = [...storage.records()].sort((a, b) => a.generation - b.generation);
-    for (const record of records) this.#add(record, true);
-    for (const stream of [...this.#streams.values()]) {
-      this.#generation = Math.max(this.#generation, stream.generation);
-      if (stream.record.isDeleted && stream.forks === 0) void this.#drop(stream).catch(() => {});
+    for (const record of records) this.#addStored(record);
+    for (const stream of this.#streams.values()) {
+      stream.retention.ring();
+      if (stream.isSoftDeleted && !stream.retention.isHeld) this.#agenda.set(stream.expiry, this.#clock.now());
     }
   }
 
@@ -72,6 +72,10 @@ export class LocalBackend implements Backend, StreamHost {
     return this.#time();
   }
 
+  now(): number {
+    return this.#clock.now();
+  }
+
   check(): void {
     if (this.#closed !== undefined) throw new BackendClosedError();
   }
@@ -80,15 +84,23 @@ export class LocalBackend implements Backend, StreamHost {
     this.#bytes += bytes;
   }
 
+  upkeepIn(stream: LocalStream, ms: number): void {
+    this.#agenda.set(stream.upkeep, this.#clock.now() + ms);
+  }
+
   touched(stream: LocalStream): void {
     const { ttl } = stream.config;
-    if (ttl === undefined || stream.gone !== undefined) return;
-    stream.deadline = this.#clock.now() + ttl;
-    // Rounded up, so that after a restart it does not expire too early.
-    const step = Math.max(1000, ttl / 8);
+    if (ttl === undefined || stream.gone !== undefined || this.#closed !== undefined) return;
+    stream.deadline = Math.min(this.#clock.now() + ttl, stream.latest);
     const expiresAt = this.#time() + ttl;
     if (expiresAt <= (stream.record.expiresAt ?? 0)) return;
-    stream.save({ expiresAt: expiresAt + step }).catch(() => {});
+    stream.save({ expiresAt: storedExpiry(expiresAt, ttl) }).catch(() => {});
+  }
+
+  /** The alarm of a stream has rung: it was touched since, or has expired, or could not be removed before. */
+  expire(stream: LocalStream): void {
+    if (!stream.isSoftDeleted && stream.deadline > this.#clock.now()) this.#agenda.set(stream.expiry, stream.deadline);
+    else this.#free(stream).catch(() => this.#agenda.set(stream.expiry, this.#clock.now() + AGAIN));
   }
 
   async create(
@@ -97,36 +109,22 @@ export class LocalBackend implements Backend, StreamHost {
     options: CreateOptions = {},
   ): Promise<{ readonly isNew: boolean; readonly stream: LocalStream }> {
     checkName(name);
-    for (;;) {
-      this.check();
-      const existing = this.#find(name);
-      if (existing !== undefined) return { isNew: false, stream: existing };
-      const other = this.#creating.get(name);
-      if (other === undefined) break;
-      await other;
-    }
-    const creation = this.#create(name, config, options);
-    const settled = creation.catch(() => {});
-    this.#creating.set(name, settled);
-    try {
-      return { isNew: true, stream: await creation };
-    } finally {
-      this.#creating.delete(name);
-    }
+    while (!this.#isSettled(name)) await this.#settle(name);
+    const existing = this.#find(name);
+    if (existing !== undefined) return { isNew: false, stream: existing };
+    return { isNew: true, stream: await this.#alone(name, () => this.#create(name, config, options)) };
   }
 
   async open(name: string): Promise<LocalStream | undefined> {
-    this.check();
-    await this.#creating.get(name);
+    while (!this.#isSettled(name)) await this.#settle(name);
     return this.#find(name);
   }
 
   async delete(name: string, generation?: number): Promise<boolean> {
-    this.check();
-    await this.#creating.get(name);
+    while (!this.#isSettled(name)) await this.#settle(name);
     const stream = this.#find(name);
     if (stream === undefined || (generation !== undefined && generation !== stream.generation)) return false;
-    await this.#remove(stream);
+    await this.#alone(name, () => this.#remove(stream));
     return true;
   }
 
@@ -137,7 +135,8 @@ export class LocalBackend implements Backend, StreamHost {
     for (const name of names) {
       if (after !== undefined && compareNames(name, after) <= 0) continue;
       const stream = this.#streams.get(name);
-      if (stream !== undefined && stream.gone === undefined && !stream.record.isDeleted) yield stream.snapshot();
+      if (stream === undefined || stream.gone !== undefined || stream.deadline <= this.#clock.now()) continue;
+      yield stream.snapshot();
     }
   }
 
@@ -151,17 +150,49 @@ export class LocalBackend implements Backend, StreamHost {
     return this.#closed;
   }
 
+  /** Whether the stream of that name is not being created or removed, and need not be. */
+  #isSettled(name: string): boolean {
+    this.check();
+    if (this.#changing.has(name)) return false;
+    const stream = this.#streams.get(name);
+    return stream === undefined || stream.gone !== undefined || stream.deadline > this.#clock.now();
+  }
+
+  async #settle(name: string): Promise<void> {
+    const change = this.#changing.get(name);
+    const stream = this.#streams.get(name);
+    if (change !== undefined) await change;
+    // Its alarm is late: it is not shown any more.
+    else if (stream !== undefined) await this.#alone(name, () => this.#remove(stream));
+  }
+
   #find(name: string): LocalStream | undefined {
     const stream = this.#streams.get(name);
-    if (stream?.record.isDeleted) throw new StreamSoftDeletedError(name);
+    if (stream?.isSoftDeleted) throw new StreamSoftDeletedError(name);
     return stream;
   }
 
+  /** Runs while nobody else creates or removes the stream of that name. To be called where it is settled. */
+  #alone<T>(name: string, run: () => Promise<T>): Promise<T> {
+    const work = run();
+    const settled: Promise<void> = work
+      .then(
+        () => {},
+        () => {},
+      )
+      .then(() => {
+        if (this.#changing.get(name) === settled) this.#changing.delete(name);
+      });
+    this.#changing.set(name, settled);
+    return work;
+  }
+
   async #create(name: string, config: StreamConfig, options: CreateOptions): Promise<LocalStream> {
-    const source = config.fork === undefined ? undefined : this.#sourceOf(config);
+    const { fork, ttl, expiresAt } = config;
+    const source = fork === undefined ? undefined : this.#sourceOf(fork);
+    const offset = fork?.offset ?? 0;
     // It must not go while the fork is made.
-    if (source !== undefined) source.forks++;
-    const offset = config.fork?.offset ?? 0;
+    const hold = source?.retention.hold(source.head, offset);
     const now = this.#time();
     const record: StreamRecord = {
       name,
@@ -172,30 +203,40 @@ export class LocalBackend implements Backend, StreamHost {
       head: source?.head ?? 0,
       end: options.end,
       isDeleted: false,
-      expiresAt:
-        config.expiresAt ?? (config.ttl === undefined ? undefined : now + config.ttl + Math.max(1000, config.ttl / 8)),
+      expiresAt: ttl === undefined ? expiresAt : storedExpiry(now + ttl, ttl),
     };
+    const { facts, chunks = [] } = options;
     try {
       await this.storage.write({
         generation: record.generation,
         offset,
-        chunks: (options.chunks ?? []).filter(({ length }) => length > 0),
+        chunks: chunks.filter(({ length }) => length > 0),
         time: now,
         record,
-        ...(options.facts === undefined ? {} : { facts: options.facts }),
+        ...(facts === undefined ? {} : { facts }),
       });
-    } finally {
-      if (source !== undefined) source.forks--;
+    } catch (error) {
+      if (source !== undefined) await this.#release(source, hold as Hold);
+      throw toStorageError(error);
     }
-    return this.#add(record, false);
+    const stream = this.#add(
+      record,
+      source,
+      hold,
+      Math.min(expiresAt ?? Infinity, ttl === undefined ? Infinity : now + ttl),
+    );
+    if (config.retainFor !== undefined && stream.tail > stream.head) this.upkeepIn(stream, config.retainFor + 1);
+    return stream;
   }
 
-  #sourceOf({ fork }: StreamConfig): LocalStream {
-    const { source: name, generation, offset } = fork as NonNullable<StreamConfig['fork']>;
+  #sourceOf({ source: name, generation, offset }: ForkPoint): LocalStream {
     const source = this.#streams.get(name);
-    if (source === undefined || (source.generation !== generation && !source.record.isDeleted))
+    if (source === undefined || (source.generation !== generation && !source.isSoftDeleted)) {
       throw new ForkSourceError(name, 'not-found', 'there is no such stream');
-    if (source.record.isDeleted) throw new ForkSourceError(name, 'soft-deleted', 'it was deleted');
+    }
+    if (source.isSoftDeleted || source.gone !== undefined) {
+      throw new ForkSourceError(name, 'soft-deleted', 'it was deleted');
+    }
     if (offset < source.head || offset > source.tail) {
       throw new ForkSourceError(
         name,
@@ -206,103 +247,116 @@ export class LocalBackend implements Backend, StreamHost {
     return source;
   }
 
-  /** Takes a stream into the tables. `isStored` says that it was found in the storage. */
-  #add(record: StreamRecord, isStored: boolean): LocalStream {
-    const { fork, ttl, expiresAt, retainFor } = record.config;
+  #addStored(record: StreamRecord): void {
+    const { fork, ttl, expiresAt = Infinity } = record.config;
     const source = fork === undefined ? undefined : this.#byGeneration.get(fork.generation);
-    const stream = new LocalStream(this, record, source);
-    if (source !== undefined) source.forks++;
+    const hold = source?.retention.hold(record.head, fork?.offset ?? 0);
+    this.#generation = Math.max(this.#generation, record.generation);
+    const until = Math.min(expiresAt, ttl === undefined ? Infinity : (record.expiresAt ?? Infinity));
+    const stream = this.#add(record, source, hold, until);
+    if (record.isDeleted) stream.gone = new StreamDeletedError(record.name);
+  }
+
+  /** Takes a stream into the tables. `until` is the time, in milliseconds since 1970, at which it expires unless it is touched. */
+  #add(record: StreamRecord, source: LocalStream | undefined, hold: Hold | undefined, until: number): LocalStream {
+    const stream = new LocalStream(this, record, source, hold);
     this.#streams.set(record.name, stream);
     this.#byGeneration.set(record.generation, stream);
-    this.#bytes += stream.bytes;
-    const until = expiresAt ?? (ttl === undefined ? undefined : isStored ? record.expiresAt : this.#time() + ttl);
-    if (until !== undefined) stream.deadline = this.#clock.now() + (until - this.#time());
-    if (!record.isDeleted) this.#expiries.add(stream);
-    if (retainFor !== undefined) {
-      this.#aging.add(stream);
-      this.#armSweep();
-    }
+    this.#bytes += stream.retention.bytes;
+    const past = this.#clock.now() - this.#time();
+    stream.latest = past + (record.config.expiresAt ?? Infinity);
+    stream.deadline = past + until;
+    if (until !== Infinity && !record.isDeleted) this.#agenda.set(stream.expiry, stream.deadline);
     return stream;
   }
 
+  /** Removes a stream of which nobody waits to hear it. */
+  async #free(stream: LocalStream): Promise<void> {
+    const { name } = stream;
+    for (let other = this.#changing.get(name); other !== undefined; other = this.#changing.get(name)) await other;
+    if (this.#closed !== undefined || this.#streams.get(name) !== stream) return;
+    if (stream.isSoftDeleted) await this.#alone(name, () => this.#drop(stream));
+    else await this.#alone(name, () => this.#remove(stream));
+  }
+
+  /** When it rejects, the stream is there as before. */
   async #remove(stream: LocalStream): Promise<void> {
-    if (stream.gone !== undefined) return;
-    stream.finish(new StreamDeletedError(stream.name));
-    this.#aging.delete(stream);
-    if (stream.forks === 0) {
-      await this.#drop(stream);
-      return;
-    }
-    await stream.save({ isDeleted: true });
-  }
-
-  async #drop(stream: LocalStream): Promise<void> {
-    if (this.#streams.get(stream.name) === stream) this.#streams.delete(stream.name);
-    this.#byGeneration.delete(stream.generation);
-    this.#bytes -= stream.bytes;
-    const { source } = stream;
-    const work = stream.settled().then(() => this.storage.drop(stream.generation));
-    this.#dropping.add(work);
+    const reason = new StreamDeletedError(stream.name);
+    // From here on nothing is taken.
+    stream.gone = reason;
     try {
-      await work;
-    } finally {
-      this.#dropping.delete(work);
+      await stream.settled();
+      this.check();
+      if (stream.retention.isHeld) {
+        await stream.save({ isDeleted: true });
+        stream.isSoftDeleted = true;
+        this.#agenda.clear(stream.expiry);
+      }
+      // The last fork may have gone meanwhile.
+      if (!stream.retention.isHeld) await this.#drop(stream);
+    } catch (error) {
+      if (!stream.isSoftDeleted) {
+        if (stream.gone === reason) stream.gone = undefined;
+        throw error;
+      }
+      this.#agenda.set(stream.expiry, this.#clock.now() + AGAIN);
     }
-    if (source === undefined) return;
-    source.forks--;
-    if (source.forks === 0 && source.record.isDeleted) await this.#drop(source);
+    stream.finish(reason);
   }
 
-  #armSweep(): void {
-    if (this.#isSweeping || this.#aging.size === 0 || this.#closed !== undefined) return;
-    this.#isSweeping = true;
-    this.#sweep = this.#clock.setTimeout(() => {
-      this.#isSweeping = false;
-      for (const stream of this.#aging) stream.retain();
-      this.#armSweep();
-    }, SWEEP);
-    (this.#sweep as { unref?(): void } | undefined)?.unref?.();
+  /** Has the storage forget it. */
+  async #drop(stream: LocalStream): Promise<void> {
+    stream.isDropped = true;
+    try {
+      await this.storage.drop(stream.generation);
+    } catch (error) {
+      stream.isDropped = false;
+      throw toStorageError(error);
+    }
+    this.#streams.delete(stream.name);
+    this.#byGeneration.delete(stream.generation);
+    this.#agenda.clear(stream.expiry);
+    this.#agenda.clear(stream.upkeep);
+    this.#bytes -= stream.retention.bytes;
+    const { source, hold } = stream;
+    if (source !== undefined) await this.#release(source, hold as Hold);
+  }
+
+  /** A fork of it has gone; with the last one a soft-deleted source goes. */
+  async #release(source: LocalStream, hold: Hold): Promise<void> {
+    source.retention.release(hold);
+    if (!source.isSoftDeleted || source.retention.isHeld || this.#changing.has(source.name)) return;
+    await this.#alone(source.name, () => this.#drop(source)).catch(() => {
+      this.#agenda.set(source.expiry, this.#clock.now() + AGAIN);
+    });
   }
 
   async #close(): Promise<void> {
     // `check` refuses everything from here on.
     await Promise.resolve();
-    this.#expiries.stop();
-    if (this.#isSweeping) this.#clock.clearTimeout(this.#sweep);
-    await Promise.allSettled([...this.#creating.values(), ...this.#dropping]);
-    const streams = [...this.#streams.values()];
-    await Promise.all(streams.map((stream) => stream.settled()));
-    for (const stream of streams) if (stream.gone === undefined) stream.finish(new BackendClosedError());
+    this.#agenda.stop();
+    await this.#withinTimeout(async () => {
+      while (this.#changing.size > 0) await Promise.all(this.#changing.values());
+      await Promise.all([...this.#streams.values()].map((stream) => stream.settled()));
+    });
+    for (const stream of this.#streams.values()) if (!stream.isSoftDeleted) stream.finish(new BackendClosedError());
+    this.#streams.clear();
+    this.#byGeneration.clear();
     await this.storage.close();
   }
-}
 
-/** @throws InvalidNameError */
-function checkName(name: string): void {
-  if (typeof name !== 'string' || name.length === 0) throw new InvalidNameError('The name of a stream is empty');
-  const bytes = encoder.encode(name).length;
-  if (bytes > LONGEST_NAME) {
-    throw new InvalidNameError(`The name of a stream has ${bytes} bytes; at most ${LONGEST_NAME} are allowed`);
+  async #withinTimeout(run: () => Promise<void>): Promise<void> {
+    let handle: unknown;
+    const timeout = new Promise<void>((resolve) => {
+      handle = this.#clock.setTimeout(resolve, this.#closeTimeout);
+      (handle as { unref?(): void } | undefined)?.unref?.();
+    });
+    await Promise.race([run(), timeout]);
+    this.#clock.clearTimeout(handle);
   }
-  if (!isWellFormed(name)) throw new InvalidNameError('The name of a stream has half a surrogate pair');
 }
 
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
-}
-
-/** In the order of their UTF-8 bytes, which is that of their code points. */
-function compareNames(one: string, other: string): number {
-  const length = Math.min(one.length, other.length);
-  for (let i = 0; i < length; i++) {
-    const a = one.charCodeAt(i);
-    const b = other.charCodeAt(i);
-    if (a !== b) return rank(a) - rank(b);
-  }
-  return one.length - other.length;
-}
-
-/** Surrogates stand for what comes after all other code units. */
-function rank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x2000 : unit;
+/** Rounded up, so that not every touch is a write, and after a restart the stream does not expire too early. */
+function storedExpiry(expiresAt: number, ttl: number): number {
+  return expiresAt + Math.max(1000, ttl / 8);
 }

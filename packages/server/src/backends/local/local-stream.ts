@@ -3,6 +3,7 @@ import {
   OffsetGoneError,
   OffsetNotWrittenError,
   OffsetOverflowError,
+  StorageError,
   StreamEndedError,
 } from '../../errors.ts';
 import type {
@@ -12,13 +13,17 @@ import type {
   BackendStream,
   BackendWriter,
   Facts,
-  LineagePart,
   StreamConfig,
   StreamEnd,
   StreamState,
 } from '../backend.ts';
+import { Alarm } from './agenda.ts';
+import { inheritedParts } from './lineage.ts';
 import { LocalCursor } from './local-cursor.ts';
+import { type Hold, Retention } from './retention.ts';
 import type { Storage, StreamRecord } from './storage.ts';
+import { toStorageError } from './to-storage-error.ts';
+import { type PendingWrite, type WriteOwner, WriteQueue } from './write-queue.ts';
 
 /** What a stream needs of the backend that it belongs to. */
 export interface StreamHost {
@@ -30,62 +35,70 @@ export interface StreamHost {
   touched(stream: LocalStream): void;
   /** So many bytes more, or fewer, are retained. */
   counted(bytes: number): void;
+  /** Monotonic time in milliseconds. */
+  now(): number;
+  /** Its upkeep is to ring in so many milliseconds. */
+  upkeepIn(stream: LocalStream, ms: number): void;
+  /** Its expiry has rung. */
+  expire(stream: LocalStream): void;
 }
-
-/** An append that the storage has not acknowledged yet. */
-interface Flight {
-  readonly offset: number;
-  readonly chunks: readonly Uint8Array[];
-  readonly size: number;
-  readonly end: StreamEnd | undefined;
-  readonly round: number;
-  readonly resolve: (acknowledgement: Acknowledgement) => void;
-  readonly reject: (reason: unknown) => void;
-  isDone: boolean;
-}
-
-/** A part of the head that is not yet let go of in the storage, before it is worth a write. */
-const TRIM_SLACK = 64 * 1024;
 
 /**
  * One stream of one generation.
  *
  * ```text
- *   0        trimmed     head            tail         next
- *   ├───────────┼──────────┼───────────────┼────────────┤
- *      gone       let go of     readable      in flight
+ *   0                      head            tail         next
+ *   ├────────────────────────┼───────────────┼────────────┤
+ *      gone (`Retention`)        readable      under way (`WriteQueue`)
  * ```
  */
-export class LocalStream implements BackendStream {
+export class LocalStream implements BackendStream, WriteOwner {
   readonly host: StreamHost;
   readonly source: LocalStream | undefined;
+  /** What it needs of its source. */
+  readonly hold: Hold | undefined;
+  readonly retention: Retention;
+  readonly writes: WriteQueue;
+  /** Rings when bytes may have become too old, and when something is to be tried again. */
+  readonly upkeep: Alarm;
+  /** Rings when it may have expired. */
+  readonly expiry: Alarm;
   /** Cursors that wait at the tail. */
   readonly waiting: Set<LocalCursor> = new Set();
+  /** As it is once all that is under way is done. */
   record: StreamRecord;
   tail: number;
-  head: number;
   end: StreamEnd | undefined;
-  /** Streams that were forked from this one and are still there. */
-  forks = 0;
   /** Monotonic time at which it expires; Infinity: never. */
   deadline: number = Number.POSITIVE_INFINITY;
+  /** Monotonic time that no touch moves the deadline beyond. */
+  latest: number = Number.POSITIVE_INFINITY;
   /** `StreamDeletedError`, or that the backend is closed. */
   gone: Error | undefined;
-  #trimmed: number;
+  /** Deleted, but kept for its forks: that is stored. */
+  isSoftDeleted: boolean;
+  /** The storage has been asked to forget it. */
+  isDropped = false;
+  /** As the storage has acknowledged it. */
+  #stored: StreamRecord;
   #next: number;
-  #nextEnd: StreamEnd | undefined;
-  /** Counts the failures: appends of an older round fail. */
-  #round = 0;
-  #flights: Flight[] = [];
-  #idle: (() => void)[] = [];
 
-  constructor(host: StreamHost, record: StreamRecord, source: LocalStream | undefined) {
+  constructor(host: StreamHost, record: StreamRecord, source: LocalStream | undefined, hold: Hold | undefined) {
     this.host = host;
-    this.record = record;
+    this.record = this.#stored = record;
+    this.isSoftDeleted = record.isDeleted;
     this.source = source;
-    this.head = this.#trimmed = record.head;
-    this.tail = this.#next = Math.max(host.storage.tail(record.generation), record.config.fork?.offset ?? 0);
-    this.end = this.#nextEnd = record.end;
+    this.hold = hold;
+    this.tail = this.#next = Math.max(
+      host.storage.tail(record.generation),
+      record.head,
+      record.config.fork?.offset ?? 0,
+    );
+    this.end = record.end;
+    this.retention = new Retention(this);
+    this.writes = new WriteQueue(host.storage, this);
+    this.upkeep = new Alarm(() => this.retention.ring());
+    this.expiry = new Alarm(() => host.expire(this));
   }
 
   get name(): string {
@@ -100,9 +113,13 @@ export class LocalStream implements BackendStream {
     return this.record.config;
   }
 
-  /** Bytes that are its own and retained. */
-  get bytes(): number {
-    return this.tail - Math.max(this.head, this.config.fork?.offset ?? 0);
+  get head(): number {
+    return this.retention.head;
+  }
+
+  /** Where its own bytes begin. */
+  get border(): number {
+    return this.record.config.fork?.offset ?? 0;
   }
 
   async state(): Promise<StreamState> {
@@ -111,28 +128,23 @@ export class LocalStream implements BackendStream {
   }
 
   snapshot(): StreamState {
+    const { head, tail, end } = this;
     const { name, generation, config, createdAt } = this.record;
-    return {
-      name,
-      generation,
-      config,
-      createdAt,
-      head: this.head,
-      tail: this.tail,
-      end: this.end,
-      inherited: this.#inherited(),
-    };
+    return { name, generation, config, createdAt, head, tail, end, inherited: inheritedParts(this) };
   }
 
   async acquire(): Promise<{ writer: BackendWriter; state: StreamState; facts: Facts }> {
     this.check();
     const epoch = this.record.epoch + 1;
-    // From here on the writer before is refused; what it has begun comes to its end first.
+    // From here on the writer before is refused. Writes are acknowledged in the order of the calls: then what it has begun is over.
     await this.save({ epoch });
-    await this.settled();
     this.check();
-    const facts = this.host.storage.facts(this.generation);
-    return { writer: new LocalWriter(this, epoch), state: this.snapshot(), facts };
+    try {
+      const facts = this.host.storage.facts(this.generation);
+      return { writer: new LocalWriter(this, epoch), state: this.snapshot(), facts };
+    } catch (error) {
+      throw toStorageError(error);
+    }
   }
 
   cursor(offset: number): BackendCursor {
@@ -155,73 +167,88 @@ export class LocalStream implements BackendStream {
       if (epoch !== this.record.epoch) throw new FencedError(this.name, epoch);
       const { offset = this.#next } = options;
       if (offset !== this.#next) throw new FencedError(this.name, epoch);
-      if (this.#nextEnd !== undefined) throw new StreamEndedError(this.name, this.#next);
+      if (this.record.end !== undefined) throw new StreamEndedError(this.name, this.#next);
       return this.#append(chunks, options);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Bytes from `offset` on; none at the tail. Views. @throws OffsetGoneError, OffsetNotWrittenError, StreamDeletedError */
+  /**
+   * Bytes from `offset` on; none at the tail. Views.
+   *
+   * @throws OffsetGoneError, OffsetNotWrittenError, StreamDeletedError, BackendClosedError, StorageError
+   */
   read(offset: number, maxBytes: number): Uint8Array[] {
     this.check();
     if (offset < this.head) throw new OffsetGoneError(offset, this.head);
     if (offset > this.tail) throw new OffsetNotWrittenError(offset, this.tail);
-    return offset === this.tail ? [] : this.readStored(offset, this.tail, Math.max(1, maxBytes));
+    if (offset === this.tail) return [];
+    // What a fork inherits is in its source, or in a source of that. What is deleted to others is there for it.
+    let owner: LocalStream = this;
+    let to = this.tail;
+    while (offset < owner.border) {
+      to = Math.min(to, owner.border);
+      owner = owner.source as LocalStream;
+    }
+    let chunks: Uint8Array[];
+    try {
+      chunks = this.host.storage.read(owner.generation, offset, to, Math.max(1, maxBytes));
+    } catch (error) {
+      throw toStorageError(error);
+    }
+    if (chunks.length > 0) return chunks;
+    throw new StorageError(`The store lacks the bytes of stream ${JSON.stringify(this.name)} from offset ${offset} on`);
   }
 
-  /** As {@link read}, for forks too: what is deleted to others is there for them. */
-  readStored(from: number, to: number, maxBytes: number): Uint8Array[] {
-    const border = this.config.fork?.offset ?? 0;
-    if (from < border) return (this.source as LocalStream).readStored(from, Math.min(to, border), maxBytes);
-    return this.host.storage.read(this.generation, from, to, maxBytes);
-  }
-
-  /** Writes what changes of the record. */
-  async save(change: Partial<StreamRecord>): Promise<void> {
+  /** Writes what changes of the record. When it fails nothing has changed. */
+  save(change: Partial<StreamRecord>): Promise<void> {
     this.record = { ...this.record, ...change };
-    await this.host.storage.write({
-      generation: this.generation,
-      offset: this.#next,
-      chunks: [],
-      time: this.host.time(),
-      record: this.record,
+    return new Promise((done, reject) => {
+      const offset = this.#next;
+      this.writes.send(
+        { offset, chunks: [], size: 0, change, resolve: () => done(), reject, state: 'sent' },
+        { generation: this.generation, offset, chunks: [], time: this.host.time(), record: this.record },
+      );
     });
   }
 
-  /** Resolves when no append is under way. */
-  settled(): Promise<void> {
-    return this.#flights.length === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  /** The storage has let go of what is below the head. Only while no write under way changes the record. */
+  trimmed(head: number): StreamRecord {
+    this.record = this.#stored = { ...this.#stored, head };
+    return this.record;
   }
 
-  /** Lets go of what the limits say. */
-  retain(): void {
-    const { retainBytes, retainFor, fork } = this.config;
-    if (retainBytes === undefined && retainFor === undefined) return;
-    if (retainFor === undefined && this.bytes <= (retainBytes as number)) return;
-    const since = retainFor === undefined ? undefined : this.host.time() - retainFor;
-    const head = this.host.storage.retainFrom(this.generation, retainBytes, since);
-    if (head <= Math.max(this.head, fork?.offset ?? 0)) return;
-    this.host.counted(Math.max(this.head, fork?.offset ?? 0) - head);
-    this.head = head;
-    this.#trim();
+  /** Resolves when nothing is under way. */
+  settled(): Promise<void> {
+    return this.writes.settled();
   }
 
   /** Everything that waits is told, and nothing can be done any more. */
   finish(reason: Error): void {
     this.gone = reason;
+    this.writes.abandon(reason);
     for (const cursor of [...this.waiting]) cursor.fail(reason);
   }
 
-  #trim(): void {
-    // Forks may still read what is let go of here.
-    if (this.forks > 0) return;
-    const slack = Math.min(TRIM_SLACK, (this.config.retainBytes ?? TRIM_SLACK) / 8);
-    if (this.head - this.#trimmed < slack && this.head < this.tail) return;
-    this.#trimmed = this.head;
-    this.record = { ...this.record, head: this.head };
-    // What cannot be freed now is freed with the next.
-    this.host.storage.trim(this.generation, this.head, this.record).catch(() => {});
+  /** For the queue of writes. */
+  acknowledged({ offset, chunks, size, change, resolve }: PendingWrite): void {
+    this.tail = offset + size;
+    if (change !== undefined) {
+      this.#stored = { ...this.#stored, ...change };
+      this.end = this.#stored.end;
+    }
+    this.retention.grew(offset, size);
+    resolve(this.tail);
+    if (this.waiting.size > 0) for (const cursor of [...this.waiting]) cursor.wake(offset, chunks, size);
+    this.retention.apply();
+  }
+
+  /** For the queue of writes. */
+  failed({ offset }: PendingWrite, before: readonly PendingWrite[]): void {
+    this.#next = offset;
+    this.record = this.#stored;
+    for (const { change } of before) if (change !== undefined) this.record = { ...this.record, ...change };
   }
 
   #append(chunks: readonly Uint8Array[], { end, facts }: AppendOptions): Promise<Acknowledgement> {
@@ -230,82 +257,26 @@ export class LocalStream implements BackendStream {
     for (const chunk of chunks) size += chunk.length;
     if (offset + size > Number.MAX_SAFE_INTEGER) throw new OffsetOverflowError(offset, size);
     const full = size === 0 ? [] : chunks.filter((chunk) => chunk.length > 0);
-    this.#next = offset + size;
-    if (end !== undefined) {
-      this.#nextEnd = end;
-      this.record = { ...this.record, end };
-    }
     this.touch();
-    return new Promise((resolve, reject) => {
-      const flight: Flight = { offset, chunks: full, size, end, round: this.#round, resolve, reject, isDone: false };
-      this.#flights.push(flight);
-      const { storage } = this.host;
-      const { generation } = this;
-      storage
-        .write({
+    this.#next = offset + size;
+    const change = end === undefined ? undefined : { end };
+    if (change !== undefined) this.record = { ...this.record, ...change };
+    const { generation } = this;
+    const { storage } = this.host;
+    return new Promise((acknowledge, reject) => {
+      const resolve = (tail: number): void => acknowledge({ offset, tail, level: storage.level });
+      this.writes.send(
+        { offset, chunks: full, size, change, resolve, reject, state: 'sent' },
+        {
           generation,
           offset,
           chunks: full,
           time: this.host.time(),
           ...(facts === undefined ? {} : { facts }),
-          ...(end === undefined ? {} : { record: this.record }),
-        })
-        .then(
-          () => this.#done(flight),
-          (reason) => this.#failed(flight, reason),
-        );
+          ...(change === undefined ? {} : { record: this.record }),
+        },
+      );
     });
-  }
-
-  #done(flight: Flight): void {
-    flight.isDone = true;
-    const flights = this.#flights;
-    let count = 0;
-    for (; count < flights.length && flights[count]?.isDone; count++) this.#acknowledge(flights[count] as Flight);
-    if (count === flights.length) flights.length = 0;
-    else flights.splice(0, count);
-    if (flights.length === 0) this.#tellIdle();
-  }
-
-  #acknowledge({ offset, size, chunks, end, resolve }: Flight): void {
-    this.tail = offset + size;
-    if (end !== undefined) this.end = end;
-    this.host.counted(size);
-    resolve({ offset, tail: this.tail, level: this.host.storage.level });
-    if (this.waiting.size > 0) for (const cursor of [...this.waiting]) cursor.wake(offset, chunks, size);
-    if (this.config.retainBytes !== undefined) this.retain();
-  }
-
-  #failed(flight: Flight, reason: unknown): void {
-    if (flight.round === this.#round) {
-      this.#round++;
-      this.#next = this.tail;
-      this.#nextEnd = this.end;
-      this.record = { ...this.record, end: this.end };
-    }
-    this.#flights = this.#flights.filter((other) => other !== flight);
-    flight.reject(reason);
-    if (this.#flights.length === 0) this.#tellIdle();
-  }
-
-  #tellIdle(): void {
-    const idle = this.#idle;
-    if (idle.length === 0) return;
-    this.#idle = [];
-    for (const tell of idle) tell();
-  }
-
-  #inherited(): readonly LineagePart[] {
-    const { fork } = this.config;
-    if (fork === undefined) return [];
-    const parts: LineagePart[] = [];
-    for (let at: LocalStream | undefined = this; at?.config.fork !== undefined; at = at.source) {
-      const { generation, offset } = at.config.fork;
-      // What a source inherits itself ends where that fork of it ends at the latest.
-      const to = Math.min(offset, parts[0]?.to ?? offset);
-      if (to > 0) parts.unshift({ generation, to });
-    }
-    return parts.filter((part, index) => index === 0 || part.to > (parts[index - 1] as LineagePart).to);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { DurabilityLevel, StreamConfig, StreamEnd } from '../backend.ts';
+import type { Interval } from './intervals.ts';
 
 /** What is kept about a stream beside its bytes. */
 export interface StreamRecord {
@@ -44,23 +45,25 @@ export interface Storage {
   facts(generation: number): Map<string, string>;
   /** Offset after the last byte; the head where there is none. */
   tail(generation: number): number;
-  /** Bytes of the appends that are kept. */
-  bytes(generation: number): number;
   /**
-   * Does it, whole or not at all, and resolves when it is safe at the level. Writes take effect in the order of the calls; when one
-   * rejects, those called after it and before that reject too.
+   * Does it, whole or not at all, and resolves when it is safe at the level. Writes of a stream take effect in the order of the calls;
+   * when one rejects, those called after it and before that reject too, whatever they write.
    */
   write(write: StorageWrite): Promise<void>;
   /** Bytes from `from` on, at most `maxBytes`, at least one, up to `to`. Views of memory that nobody changes. */
   read(generation: number, from: number, to: number, maxBytes: number): Uint8Array[];
   /**
-   * The smallest offset at which an append begins, or the tail, so that at most `bytes` lie behind it and nothing behind it is older
-   * than `since`. The newest append is never let go for its size.
+   * The smallest offset at which an append begins, or the tail, so that at most `bytes` lie from it to the tail and nothing there is
+   * older than `since`; never below the head. The newest append is never let go for its size. Appends whose write is under way may count.
    */
   retainFrom(generation: number, bytes: number | undefined, since: number | undefined): number;
-  /** Forgets the bytes below `head`, which is such an offset. */
-  trim(generation: number, head: number, record: StreamRecord): Promise<void>;
-  /** Forgets the stream: record, facts, bytes. */
+  /**
+   * Writes the record and forgets the appends below `head`, which is such an offset, but for those that have bytes in one of the `held`
+   * intervals. These are in order, may lie above the head too, and may shrink or go with a later call.
+   */
+  trim(generation: number, head: number, record: StreamRecord, held: readonly Interval[]): Promise<void>;
+  /** Forgets the stream: record, facts, bytes. When it rejects, the stream is there as it was. */
   drop(generation: number): Promise<void>;
+  /** Nothing is called after it. What is under way settles first. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { StorageError } from '../../errors.ts';
 import type { DurabilityLevel } from '../backend.ts';
+import type { Interval } from '../local/intervals.ts';
 import type { Storage, StorageWrite, StreamRecord } from '../local/storage.ts';
 import { SlabLog } from './slab-log.ts';
 
@@ -39,11 +40,6 @@ export class MemoryStorage implements Storage {
     return this.#streams.get(generation)?.log.tail ?? 0;
   }
 
-  bytes(generation: number): number {
-    const log = this.#streams.get(generation)?.log;
-    return log === undefined ? 0 : log.tail - log.head;
-  }
-
   write({ generation, offset, chunks, time, facts, record }: StorageWrite): Promise<void> {
     let size = 0;
     for (const { length } of chunks) size += length;
@@ -52,6 +48,9 @@ export class MemoryStorage implements Storage {
       return Promise.reject(new StorageError(message, { isFull: true }));
     }
     let stored = this.#streams.get(generation);
+    if (stored !== undefined && offset !== stored.log.tail) {
+      return Promise.reject(new StorageError('A write before it failed', { isFull: true }));
+    }
     if (stored === undefined) {
       stored = { record: record as StreamRecord, log: new SlabLog(offset), facts: undefined };
       this.#streams.set(generation, stored);
@@ -78,16 +77,15 @@ export class MemoryStorage implements Storage {
     return this.#stored(generation).log.retainFrom(bytes, since);
   }
 
-  trim(generation: number, head: number, record: StreamRecord): Promise<void> {
+  trim(generation: number, head: number, record: StreamRecord, held: readonly Interval[]): Promise<void> {
     const stored = this.#stored(generation);
-    this.#held -= Math.max(0, head - stored.log.head);
-    stored.log.trim(head);
+    this.#held -= stored.log.trim(head, held);
     stored.record = record;
     return DONE;
   }
 
   drop(generation: number): Promise<void> {
-    this.#held -= this.bytes(generation);
+    this.#held -= this.#streams.get(generation)?.log.bytes ?? 0;
     this.#streams.delete(generation);
     return DONE;
   }

@@ -1,9 +1,13 @@
+import { coveredBetween, type Interval } from '../local/intervals.ts';
+
 /** Largest slab that small appends share. */
 const SLAB = 64 * 1024;
 /** First slab of a stream: most streams are small. */
 const FIRST_SLAB = 512;
 /** From this size on a chunk that fills its buffer is kept as it is. */
 const BY_REFERENCE_FROM = 16 * 1024;
+/** Borders that there is room for. */
+const LEAST_BORDERS = 8;
 /** Times of appends are kept no closer than this, in milliseconds. */
 const TIME_STEP = 1000;
 
@@ -25,16 +29,24 @@ interface Block {
  */
 export class SlabLog {
   #blocks: Block[] = [];
-  #borders = new Float64Array(8);
+  #borders = new Float64Array(LEAST_BORDERS);
   #firstBorder = 0;
   #lastBorder = 0;
   #timeOffsets: number[] = [];
   #times: number[] = [];
+  /** What is kept below the head. */
+  #held: readonly Interval[] = [];
+  #start: number;
   #head: number;
   #tail: number;
 
   constructor(start: number) {
-    this.#head = this.#tail = start;
+    this.#start = this.#head = this.#tail = start;
+  }
+
+  /** How many are kept. */
+  get bytes(): number {
+    return this.#tail - this.#head + coveredBetween(this.#held, this.#start, this.#head);
   }
 
   get tail(): number {
@@ -49,7 +61,8 @@ export class SlabLog {
     if (chunks.length === 0) return;
     this.#addBorder(this.#tail);
     const last = this.#times.at(-1);
-    if (last === undefined || time - last >= TIME_STEP) {
+    if (last !== undefined && time < last) this.#turnBack(time);
+    else if (last === undefined || time - last >= TIME_STEP) {
       this.#times.push(time);
       this.#timeOffsets.push(this.#tail);
     }
@@ -84,23 +97,42 @@ export class SlabLog {
     return head;
   }
 
-  trim(head: number): void {
+  /** Forgets what is below `head` and in none of the intervals. Says how many bytes that were. */
+  trim(head: number, held: readonly Interval[] = []): number {
+    const before = this.bytes;
     this.#head = head;
+    this.#held = held;
+    const isKept = ({ start, size }: Block): boolean =>
+      start + size > head || held.some(({ from, to }) => start < to && from < start + size);
     let blocks = 0;
-    while (blocks < this.#blocks.length) {
-      const { start, size } = this.#blocks[blocks] as Block;
-      if (start + size > head || (head < this.#tail && blocks === this.#blocks.length - 1)) break;
-      blocks++;
-    }
+    while (blocks < this.#blocks.length && !isKept(this.#blocks[blocks] as Block)) blocks++;
     if (blocks > 0) this.#blocks.splice(0, blocks);
-    while (this.#firstBorder < this.#lastBorder && (this.#borders[this.#firstBorder] as number) < head)
+    if (held.length > 0) this.#blocks = this.#blocks.filter(isKept);
+    this.#trimBorders();
+    this.#trimTimes();
+    return before - this.bytes;
+  }
+
+  /** The clock was put back: what seems to be of the future is of now, so that it does not stay until then. */
+  #turnBack(time: number): void {
+    for (let i = this.#times.length - 1; i >= 0 && (this.#times[i] as number) > time; i--) this.#times[i] = time;
+  }
+
+  #trimBorders(): void {
+    while (this.#firstBorder < this.#lastBorder && (this.#borders[this.#firstBorder] as number) < this.#head) {
       this.#firstBorder++;
-    let times = 0;
-    while (times + 1 < this.#times.length && (this.#timeOffsets[times + 1] as number) <= head) times++;
-    if (times > 0) {
-      this.#times.splice(0, times);
-      this.#timeOffsets.splice(0, times);
     }
+    const count = this.#lastBorder - this.#firstBorder;
+    if (this.#borders.length <= LEAST_BORDERS || count * 4 > this.#borders.length) return;
+    this.#moveBorders(new Float64Array(Math.max(LEAST_BORDERS, count * 2)));
+  }
+
+  #trimTimes(): void {
+    let times = 0;
+    while (times + 1 < this.#times.length && (this.#timeOffsets[times + 1] as number) <= this.#head) times++;
+    if (times === 0) return;
+    this.#times.splice(0, times);
+    this.#timeOffsets.splice(0, times);
   }
 
   #add(chunk: Uint8Array): void {
@@ -126,16 +158,20 @@ export class SlabLog {
 
   #addBorder(offset: number): void {
     if (this.#lastBorder === this.#borders.length) {
-      const kept = this.#borders.subarray(this.#firstBorder, this.#lastBorder);
+      const count = this.#lastBorder - this.#firstBorder;
       // Half of it gone: the room is there already.
-      const grown =
-        kept.length * 2 <= this.#borders.length ? this.#borders : new Float64Array(Math.ceil(kept.length * 1.5));
-      grown.set(kept);
-      this.#borders = grown;
-      this.#lastBorder = kept.length;
-      this.#firstBorder = 0;
+      const isRoomy = count * 2 <= this.#borders.length;
+      this.#moveBorders(isRoomy ? this.#borders : new Float64Array(Math.ceil(count * 1.5)));
     }
     this.#borders[this.#lastBorder++] = offset;
+  }
+
+  #moveBorders(to: Float64Array<ArrayBuffer>): void {
+    const kept = this.#borders.subarray(this.#firstBorder, this.#lastBorder);
+    to.set(kept);
+    this.#borders = to;
+    this.#lastBorder = kept.length;
+    this.#firstBorder = 0;
   }
 
   /** The first border that is not below `least`. */
