@@ -259,14 +259,19 @@ type Fate = { readonly body: string; readonly isClosed: boolean } | undefined;
 /** Creates streams, closes some of them, deletes some, and creates others of the same names. */
 export class Churner {
   readonly #id: string;
+  readonly #names: number;
   readonly #counts: Counts;
   readonly #random: Random;
   /** What may be the case; more than one where a request was not answered. */
   readonly #fates = new Map<string, Fate[]>();
   #made = 0;
+  /** Of the newest stream of each name. */
+  readonly #generations = new Map<string, number>();
 
-  constructor(id: string, counts: Counts, random: Random) {
+  /** The fewer `names`, the more often each is used again. */
+  constructor(id: string, names: number, counts: Counts, random: Random) {
     this.#id = id;
+    this.#names = names;
     this.#counts = counts;
     this.#random = random;
   }
@@ -288,7 +293,7 @@ export class Churner {
     for (;;) {
       const client = await gate.wait();
       if (client === undefined) return;
-      const name = `${this.#id}/${this.#random.between(0, 12)}`;
+      const name = `${this.#id}/${this.#random.between(0, this.#names)}`;
       const [fate] = this.#fates.get(name) ?? [undefined];
       if (fate === undefined) {
         const body = `${name} ${this.#made++}`;
@@ -313,14 +318,20 @@ export class Churner {
     expected: number[],
     next: Fate,
   ): Promise<void> {
-    const before = this.#fates.get(name) ?? [undefined];
-    this.#fates.set(name, [...before, next]);
+    const fates = this.#fates.get(name) ?? [undefined];
+    this.#fates.set(name, [...fates, next]);
     const answer = await this.#counts.call(client, method, name, options);
     if (answer === undefined) return;
     if (!expected.includes(answer.status)) {
       throw new Error(`${method} ${name} was answered ${answer.status}: ${answer.body}`);
     }
     this.#fates.set(name, [next]);
+    if (method !== 'PUT') return;
+    // So that no offset of a stream that was deleted means anything in one that came later.
+    const generation = Number(String(answer.headers['stream-next-offset']).slice(0, 16));
+    const before = this.#generations.get(name) ?? 0;
+    if (generation <= before) throw new Error(`${name} has generation ${generation}, after it had ${before}`);
+    this.#generations.set(name, generation);
   }
 }
 
