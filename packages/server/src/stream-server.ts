@@ -7,7 +7,6 @@ import {
   type HttpRequest,
   Latency,
   type Metrics,
-  measuredBackend,
   type Reply,
 } from './http/index.ts';
 import { Hub, type HubOptions, type HubStats, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
@@ -50,8 +49,8 @@ export class StreamServer {
   constructor(options: StreamServerOptions = {}) {
     const { backend = memoryBackend(), limits = {}, clock = systemClock, stallTimeout = 60_000 } = options;
     this.#backend = backend;
-    const measured = measuredBackend(backend, this.#appends, () => clock.now());
-    this.hub = new Hub(measured, { ...limits, window: options.window, clock });
+    const onAppend = (ms: number): void => this.#appends.add(ms);
+    this.hub = new Hub(backend, { ...limits, window: options.window, clock, onAppend });
     this.#handler = new HttpHandler(this.hub, { ...options, maxBodyBytes: limits.maxBodyBytes });
     this.handle = (request) => this.#handler.handle(request);
     this.fetch = (request) => answer(this.handle, request, { stallTimeout, clock });

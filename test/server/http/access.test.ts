@@ -257,7 +257,11 @@ describe('every reply', () => {
     ]) {
       const answer = await rig.call(line);
       expect(answer.header('x-content-type-options'), line).toBe('nosniff');
-      expect(answer.header('content-security-policy'), line).toContain('sandbox');
+      // Where there is nothing to open there is nothing to act.
+      const isOpened = answer.reply.body !== undefined || line.startsWith('HEAD');
+      expect(answer.header('content-security-policy'), line).toEqual(
+        isOpened ? expect.stringContaining('sandbox') : undefined,
+      );
       expect(answer.header('cross-origin-resource-policy'), line).toBeDefined();
       if (answer.reply.body !== undefined && !(answer.reply.body instanceof Uint8Array)) answer.stop();
     }

@@ -31,6 +31,7 @@ class Scene {
     const backend = { stats: async () => this.stream.stats } as unknown as Backend;
     this.quota = new Quota(backend, limits);
     this.appender = new Appender(this.stream, limits, this.quota, {
+      now: () => 0,
       acknowledged: (tail, size) => this.acknowledged.push([tail, size]),
     });
   }

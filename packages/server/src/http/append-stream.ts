@@ -1,12 +1,14 @@
+import type { StreamEnd } from '../backends/backend.ts';
 import type { AppendOutcome, HubAppendOptions, LiveStream } from '../hub/index.ts';
 import { isJson, mayAppend, parseContentType } from './content-type.ts';
 import type { HttpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
 import { toJsonLines } from './json-messages.ts';
+import { formatOffset } from './offset-token.ts';
 import { badRequest, Refusal } from './refusal.ts';
 import type { Reply } from './reply.ts';
 import { collectBody } from './request-body.ts';
-import { endHeaders, tokenOf } from './stream-state.ts';
+import { endHeaders } from './stream-state.ts';
 import { parseEnd, parseProducer, parseStreamSeq } from './writer-headers.ts';
 
 /** Bytes of one body that are on their way to the backend at a time. */
@@ -30,7 +32,8 @@ export async function appendToStream(context: HttpContext, request: HttpRequest,
       throw badRequest('The body is empty: nothing to append, and Stream-Closed is not true');
     return toReply(stream, await stream.append([], options), options);
   }
-  await requireType(stream, request);
+  const refused = requireType(stream, request);
+  if (refused !== undefined) await refused;
   refuseFailWithBytes(options);
   const bytes = isMessages ? toJsonLines(body) : body;
   if (bytes.length === 0) throw badRequest('The array is empty: there is no message to append');
@@ -75,46 +78,58 @@ function refuseFailWithBytes({ end }: HubAppendOptions): void {
 }
 
 /** Throws 400 without a type, 409 where it is another one. That the stream has ended comes first. */
-async function requireType(stream: LiveStream, request: HttpRequest): Promise<void> {
+function requireType(stream: LiveStream, request: HttpRequest): Promise<void> | undefined {
   const header = request.header('content-type');
   if (header === undefined) throw badRequest('Content-Type is missing');
-  const type = parseContentType(header);
-  if (mayAppend(type, stream.config.contentType)) return;
+  const { contentType } = stream.config;
+  if (header === contentType || mayAppend(parseContentType(header), contentType)) return undefined;
+  return refuseType(stream);
+}
+
+async function refuseType(stream: LiveStream): Promise<never> {
   const { end, tail } = await stream.state();
   if (end !== undefined) {
     throw new Refusal(409, 'CONFLICT', 'The stream has ended', [
       ...endHeaders(end),
       'stream-next-offset',
-      await tokenOf(stream, tail),
+      formatOffset(stream, tail),
     ]);
   }
   throw new Refusal(409, 'CONTENT_TYPE_MISMATCH', `The stream is of the type ${stream.config.contentType}`);
 }
 
-async function toReply(stream: LiveStream, outcome: AppendOutcome, options: HubAppendOptions): Promise<Reply> {
+function accepted(
+  stream: LiveStream,
+  outcome: Extract<AppendOutcome, { producer?: unknown }>,
+  end: StreamEnd | undefined,
+): Reply {
+  const { producer, tail } = outcome;
+  const headers = ['stream-next-offset', formatOffset(stream, tail), ...endHeaders(end)];
+  if (producer !== undefined)
+    headers.push('producer-epoch', String(producer.epoch), 'producer-seq', String(producer.seq));
+  // The protocol wants new bytes of a producer told from those that came before.
+  const isNews = outcome.kind === 'appended' && producer !== undefined && tail > outcome.offset;
+  return { status: isNews ? 200 : 204, headers, body: undefined };
+}
+
+function toReply(stream: LiveStream, outcome: AppendOutcome, options: HubAppendOptions): Reply | Promise<Reply> {
   switch (outcome.kind) {
     case 'appended':
-    case 'duplicate': {
-      const { producer } = outcome;
-      const headers = ['stream-next-offset', await tokenOf(stream, outcome.tail)];
-      if (outcome.isEnded) headers.push(...endHeaders(options.end ?? (await stream.state()).end));
-      if (producer !== undefined)
-        headers.push('producer-epoch', String(producer.epoch), 'producer-seq', String(producer.seq));
-      // The protocol wants new bytes of a producer told from those that came before.
-      const isNews = outcome.kind === 'appended' && producer !== undefined && outcome.tail > outcome.offset;
-      return { status: isNews ? 200 : 204, headers, body: undefined };
-    }
+    case 'duplicate':
+      if (!outcome.isEnded) return accepted(stream, outcome, undefined);
+      if (options.end !== undefined) return accepted(stream, outcome, options.end);
+      return stream.state().then(({ end }) => accepted(stream, outcome, end));
     case 'already-ended':
       return {
         status: 204,
-        headers: ['stream-next-offset', await tokenOf(stream, outcome.tail), ...endHeaders(outcome.end)],
+        headers: ['stream-next-offset', formatOffset(stream, outcome.tail), ...endHeaders(outcome.end)],
         body: undefined,
       };
     case 'ended':
       throw new Refusal(409, 'CONFLICT', 'The stream has ended', [
         ...endHeaders(outcome.end),
         'stream-next-offset',
-        await tokenOf(stream, outcome.tail),
+        formatOffset(stream, outcome.tail),
       ]);
     case 'stale-epoch':
       throw new Refusal(403, 'FORBIDDEN', `The producer is replaced by one of epoch ${outcome.epoch}`, [

@@ -25,6 +25,9 @@ const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ['DELETE', 'delete'],
 ] as const);
 
+/** What a stream holds came from anybody: opened in a browser, it must not act for this server. */
+const SANDBOX = ['content-security-policy', "default-src 'none'; sandbox"];
+
 /** The protocol: answers requests about the streams of a hub. Knows no runtime. */
 export class HttpHandler {
   readonly #context: HttpContext;
@@ -43,9 +46,6 @@ export class HttpHandler {
       'nosniff',
       'cross-origin-resource-policy',
       this.#context.cors === undefined ? 'same-origin' : 'cross-origin',
-      // What a stream holds came from anybody: opened in a browser, it must not act for this server.
-      'content-security-policy',
-      "default-src 'none'; sandbox",
     ];
   }
 
@@ -73,8 +73,11 @@ export class HttpHandler {
       if (isFault(error)) this.#context.onError(error);
       reply = errorReply(error);
     }
-    const headers = [...reply.headers, ...this.#common, ...corsHeaders(request, this.#context.cors)];
-    return { status: reply.status, headers, body: reply.body };
+    const { status, body } = reply;
+    const headers = [...reply.headers, ...this.#common];
+    if (body !== undefined || request.method === 'HEAD') headers.push(...SANDBOX);
+    if (this.#context.cors !== undefined) headers.push(...corsHeaders(request, this.#context.cors));
+    return { status, headers, body };
   }
 
   /** The server closes: who waits is sent away, long-polls are answered, event streams end; nobody may wait any more (503). */
@@ -95,7 +98,7 @@ export class HttpHandler {
     if (action === undefined) {
       throw new Refusal(405, 'METHOD_NOT_ALLOWED', 'Streams have no such method', ['allow', ALLOWED_METHODS]);
     }
-    await requireAllowed(context.rules, request, action, name);
+    if (context.rules.length > 0) await requireAllowed(context.rules, request, action, name);
     switch (method) {
       case 'GET':
         return this.#read(request, name);

@@ -14,6 +14,11 @@ export interface HttpRequest {
   readonly bodyLength: number | undefined;
   /** The body. To be called once at most. Throws if the client breaks off. Stopping to iterate leaves the rest unread. */
   body(): AsyncIterable<Uint8Array>;
+  /**
+   * All of the body, where it has come already, which it mostly has where it is small; undefined: it is read with `body()`. The one or the
+   * other gives its bytes once.
+   */
+  takeBody?(): Uint8Array | undefined;
   /** Calls back, once, when the client has gone before the reply was complete. For replies that wait. */
   onGone(callback: () => void): void;
   /** Address of the client, where that is known. */

@@ -11,7 +11,6 @@ export { Frame } from './frame.ts';
 export { HttpHandler } from './http-handler.ts';
 export type { HttpOptions, Retention } from './http-options.ts';
 export type { HttpRequest } from './http-request.ts';
-export { measuredBackend } from './measured-backend.ts';
 export { Latency, Metrics } from './metrics.ts';
 export { isOperation, type OperationsOptions, operations } from './operations.ts';
 export type { Reply, ReplySink, StreamedBody } from './reply.ts';

@@ -1,7 +1,7 @@
-import type { StreamState } from '../backends/backend.ts';
+import type { CursorResult, StreamState } from '../backends/backend.ts';
 import { ServerClosedError } from '../errors.ts';
 import type { LiveStream } from '../hub/index.ts';
-import { sectionBody } from './catch-up.ts';
+import { sectionBody, wholeBody } from './catch-up.ts';
 import { isJson } from './content-type.ts';
 import { formatTag, isNoneMatch } from './etag.ts';
 import type { HttpContext } from './http-options.ts';
@@ -29,8 +29,9 @@ export async function longPoll(
   const client = parseCursor(query.cursor);
   let state = await stream.state();
   const from = await startOf(stream, state, query.offset);
+  let news: CursorResult | undefined;
   if (from === state.tail && state.end === undefined) {
-    await untilNews(context, request, stream, from, waiting);
+    news = await untilNews(context, request, stream, from, waiting);
     state = await stream.state();
   }
   const cursor =
@@ -47,11 +48,14 @@ export async function longPoll(
   const headers = ['etag', tag, 'cache-control', cacheControl(context, state, from), ...cursor];
   if (isNoneMatch(request.header('if-none-match'), tag)) return { status: 304, headers, body: undefined };
   const { contentType } = state.config;
-  return {
-    status: 200,
-    headers: ['content-type', contentType, ...placeHeaders(state, state.tail), ...headers],
-    body: await sectionBody({ stream, state, from, to: state.tail, isArray: isJson(contentType) }),
-  };
+  const isArray = isJson(contentType);
+  const { tail } = state;
+  // Mostly what came is all that there is.
+  const body =
+    news?.end === undefined && news?.next === tail
+      ? wholeBody(news.chunks, isArray)
+      : await sectionBody({ stream, state, from, to: tail, isArray });
+  return { status: 200, headers: ['content-type', contentType, ...placeHeaders(state, tail), ...headers], body };
 }
 
 /**
@@ -70,34 +74,31 @@ export function refuseFailed(state: StreamState): void {
   ]);
 }
 
-/** Waits until there is something at the offset, be it the end, the time is over, the client has gone, or the server closes. */
-async function untilNews(
+/** What comes at the offset, or the end; undefined: the time is over, the client has gone, or the server closes. */
+function untilNews(
   { clock, longPollTimeout }: HttpContext,
   request: HttpRequest,
   stream: LiveStream,
   from: number,
   waiting: Waiting,
-): Promise<void> {
+): Promise<CursorResult | undefined> {
   const reader = stream.read(from);
-  let timer: unknown;
-  let stop = (): void => {};
-  const over = new Promise<void>((resolve) => {
-    stop = resolve;
-    timer = clock.setTimeout(resolve, longPollTimeout);
-  });
-  (timer as { unref?(): void } | undefined)?.unref?.();
-  waiting.add(stop);
-  request.onGone(stop);
-  try {
-    // What comes is read again together with all that is there by then.
-    const news = reader.next({ maxBytes: 1 }).catch((error: unknown) => {
-      if (!(error instanceof ServerClosedError)) throw error;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => settle(undefined);
+    const settle = (news: CursorResult | undefined): void => {
+      waiting.delete(stop);
+      clock.clearTimeout(timer);
+      // If it still waits, it never settles.
+      reader.close();
+      resolve(news);
+    };
+    const timer = clock.setTimeout(stop, longPollTimeout);
+    (timer as { unref?(): void } | undefined)?.unref?.();
+    waiting.add(stop);
+    request.onGone(stop);
+    reader.next().then(settle, (error: unknown) => {
+      if (!(error instanceof ServerClosedError)) reject(error);
+      settle(undefined);
     });
-    // Closed below while it waits, it never settles.
-    await Promise.race([news, over]);
-  } finally {
-    waiting.delete(stop);
-    clock.clearTimeout(timer);
-    reader.close();
-  }
+  });
 }

@@ -19,7 +19,8 @@ export type OffsetToken =
 
 const DIGITS = 16;
 const TOKEN = /^(\d{16})_(\d{16})$/;
-const digits = (value: number): string => String(value).padStart(DIGITS, '0');
+const ZEROS = '0'.repeat(DIGITS);
+const digits = (value: number): string => (ZEROS + value).slice(-DIGITS);
 
 /** The token of an offset up to the tail. */
 export function formatOffset(lineage: Lineage, offset: number): string {

@@ -10,6 +10,8 @@ export interface ReadQuery {
   readonly cursor: string | undefined;
 }
 
+/** What stands for something else. */
+const ENCODED = /[%+]/;
 const LIVE: readonly string[] = ['long-poll', 'sse', 'raw'] satisfies LiveMode[];
 
 /**
@@ -36,6 +38,7 @@ export function parseQuery(query: string): ReadQuery {
 }
 
 function decode(text: string): string {
+  if (!ENCODED.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {

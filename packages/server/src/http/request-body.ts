@@ -7,6 +7,11 @@ export async function collectBody(request: HttpRequest, limit: number): Promise<
   const { bodyLength } = request;
   if (bodyLength === 0) return concat([]);
   if (bodyLength !== undefined && bodyLength > limit) throw tooLarge(limit);
+  const whole = request.takeBody?.();
+  if (whole !== undefined) {
+    if (whole.length > limit) throw tooLarge(limit);
+    return whole;
+  }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body()) {

@@ -1,6 +1,5 @@
 import type { StreamEnd, StreamState } from '../backends/backend.ts';
 import type { LiveStream } from '../hub/index.ts';
-import { formatOffset, type Lineage } from './offset-token.ts';
 import { badRequest } from './refusal.ts';
 import { encodeReason } from './writer-headers.ts';
 
@@ -10,13 +9,6 @@ const LF = 10;
 export function endHeaders(end: StreamEnd | undefined): string[] {
   if (end === undefined) return [];
   return end.kind === 'closed' ? ['stream-closed', 'true'] : ['stream-error', encodeReason(end.reason)];
-}
-
-/** The token of an offset, for a stream of which no state is at hand. */
-export async function tokenOf(stream: LiveStream, offset: number): Promise<string> {
-  const lineage: Lineage =
-    stream.config.fork === undefined ? { generation: stream.generation, inherited: [] } : await stream.state();
-  return formatOffset(lineage, offset);
 }
 
 /** Throws 400 unless a message begins at the offset, or the stream of messages ends there. */

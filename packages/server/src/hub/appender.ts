@@ -8,8 +8,10 @@ import { readWriterFacts } from './writer-facts.ts';
 
 /** What an appender tells of its appends. */
 export interface AppendListener {
-  /** An append was acknowledged. */
-  acknowledged(tail: number, size: number): void;
+  /** Milliseconds of a clock that only goes on. */
+  now(): number;
+  /** An append that `began` then was acknowledged. */
+  acknowledged(tail: number, size: number, began: number): void;
 }
 
 /** One append, from the call to its outcome. */
@@ -152,7 +154,7 @@ export class Appender {
     } else if (size > Number.MAX_SAFE_INTEGER - rules.tail) {
       append.reject(new OffsetOverflowError(rules.tail, size));
     } else if (this.#isWithin(size) && this.#quota.fits(size)) {
-      void this.#send(append, rules);
+      this.#send(append, rules);
     } else {
       void this.#ask(append, rules);
     }
@@ -190,7 +192,7 @@ export class Appender {
     // An append under way may have failed meanwhile.
     const isReady = this.#state === 'asking';
     if (refusal !== undefined) append.reject(refusal);
-    else if (isReady) void this.#send(append, rules);
+    else if (isReady) this.#send(append, rules);
     else this.#again.push(append);
     if (isReady) this.#goOn();
     else this.#recover();
@@ -206,28 +208,30 @@ export class Appender {
     );
   }
 
-  async #send(append: Append, rules: AppendRules): Promise<void> {
+  #send(append: Append, rules: AppendRules): void {
     const { size, chunks } = append;
-    const { end, producer } = append.options;
     const offset = rules.tail;
     const facts = rules.accept(size, append.options);
     this.#underWay++;
     this.#newest = append;
     this.#quota.began(size);
-    let isAcknowledged = false;
-    try {
-      const options = optionsOf(offset, facts, end);
-      const { tail, level } = await (this.#writer as BackendWriter).append(chunks, options);
-      isAcknowledged = true;
-      this.#quota.settled(size, true);
-      this.#listener.acknowledged(tail, size);
-      append.resolve({ kind: 'appended', offset, tail, isEnded: end !== undefined, level, producer });
-    } catch (error) {
-      this.#quota.settled(size, false);
-      this.#failed(append, error);
-    }
-    this.#underWay--;
-    this.#settled(append, isAcknowledged);
+    const began = this.#listener.now();
+    (this.#writer as BackendWriter).append(chunks, optionsOf(offset, facts, append.options.end)).then(
+      ({ tail, level }) => {
+        const { end, producer } = append.options;
+        this.#quota.settled(size, true);
+        this.#listener.acknowledged(tail, size, began);
+        append.resolve({ kind: 'appended', offset, tail, isEnded: end !== undefined, level, producer });
+        this.#underWay--;
+        this.#settled(append, true);
+      },
+      (error: unknown) => {
+        this.#quota.settled(size, false);
+        this.#failed(append, error);
+        this.#underWay--;
+        this.#settled(append, false);
+      },
+    );
   }
 
   #failed(append: Append, error: unknown): void {

@@ -16,6 +16,8 @@ export interface HubOptions {
   readonly maxProducers?: number | undefined;
   /** Newest bytes of a stream that are held in memory while somebody follows it. Default 256 KiB. */
   readonly window?: number | undefined;
+  /** Told of every append that the backend acknowledged, and how long that took, in milliseconds. Must not throw. */
+  readonly onAppend?: ((ms: number) => void) | undefined;
   /** Default the runtime's. */
   readonly clock?: Clock | undefined;
 }

@@ -59,6 +59,7 @@ export class Hub {
       clock,
       quota: this.#quota,
       hold: (stream) => this.#streams.hold(stream),
+      onAppend: options.onAppend,
       counts: { appends: 0, appendedBytes: 0, readers: 0 },
     };
   }

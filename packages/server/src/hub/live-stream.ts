@@ -1,5 +1,5 @@
 import type { ByteStream, Clock } from 'fanpipe';
-import type { BackendCursor, BackendStream, StreamConfig, StreamState } from '../backends/backend.ts';
+import type { BackendCursor, BackendStream, LineagePart, StreamConfig, StreamState } from '../backends/backend.ts';
 import { InvalidArgumentError, LimitExceededError, OffsetNotWrittenError } from '../errors.ts';
 import type { AppendOutcome, HubAppendOptions } from './append-outcome.ts';
 import { Appender, type AppendListener } from './appender.ts';
@@ -17,6 +17,8 @@ export interface HubCommons {
   readonly clock: Clock;
   /** Holds a stream that is used. */
   readonly hold: (stream: LiveStream) => void;
+  /** Told how long the backend took for an append, in milliseconds. */
+  readonly onAppend: ((ms: number) => void) | undefined;
   /** Of all streams. */
   readonly counts: { appends: number; appendedBytes: number; readers: number };
 }
@@ -33,6 +35,8 @@ export class LiveStream implements PresentOwner, AppendListener {
   /** Another stream of the same name has another one. */
   readonly generation: number;
   readonly config: StreamConfig;
+  /** The parts that it inherits, oldest first; empty unless it is a fork. */
+  readonly inherited: readonly LineagePart[];
   readonly #backend: BackendStream;
   readonly #commons: HubCommons;
   readonly #appender: Appender;
@@ -45,10 +49,11 @@ export class LiveStream implements PresentOwner, AppendListener {
 
   /** @internal Streams are opened with `hub.open()`. */
   constructor(backend: BackendStream, state: StreamState, commons: HubCommons) {
-    const { name, generation, config, tail } = state;
+    const { name, generation, config, inherited, tail } = state;
     this.name = name;
     this.generation = generation;
     this.config = config;
+    this.inherited = inherited;
     this.#backend = backend;
     this.#commons = commons;
     this.#knownTail = tail;
@@ -96,10 +101,16 @@ export class LiveStream implements PresentOwner, AppendListener {
   }
 
   /** @internal */
-  acknowledged(tail: number, size: number): void {
-    const { counts } = this.#commons;
+  now(): number {
+    return this.#commons.clock.now();
+  }
+
+  /** @internal */
+  acknowledged(tail: number, size: number, began: number): void {
+    const { counts, onAppend } = this.#commons;
     counts.appends++;
     counts.appendedBytes += size;
+    onAppend?.(this.now() - began);
     this.sawTail(tail);
   }
 

@@ -50,9 +50,8 @@ export class Present {
   #lastUse: number;
   #uses = 0;
   #usedBefore = -1;
-  /** The last piece that was taken: readers that keep up all ask for the same. */
-  #piece: CursorResult | undefined;
-  #pieceBytes = 0;
+  /** Bytes up to the tail, the newest or those that were asked for last: readers that keep up all ask for the same. */
+  #piece: Extract<CursorResult, { chunks: unknown }> | undefined;
 
   /** Begins at the cursor's position. */
   constructor(owner: PresentOwner, cursor: BackendCursor, window: number) {
@@ -95,8 +94,10 @@ export class Present {
           this.#ended(result.end);
           return;
         }
-        this.#write(result.chunks, result.next - result.offset);
-        this.#owner.sawTail(result.next);
+        const { chunks, offset, next } = result;
+        this.#write(chunks, next - offset);
+        this.#owner.sawTail(next);
+        this.#piece = { chunks: merged(chunks, next - offset), offset, next };
         this.#wake();
         if (!this.isFollowed && this.tail - this.#lastUse > LINGER) this.stop();
       }
@@ -114,6 +115,7 @@ export class Present {
 
   #ended(end: StreamEnd): void {
     this.#end = end;
+    this.#piece = undefined;
     this.#cursor.close();
     if (end.kind === 'closed') this.#writer.close();
     else this.#writer.fail(new StreamFailedError(this.#owner.name, end.reason));
@@ -128,11 +130,11 @@ export class Present {
     this.#uses++;
     if (position === tail) return this.#end === undefined ? undefined : { end: this.#end, next: tail };
     const piece = this.#piece;
-    if (piece?.end === undefined && piece?.offset === position && this.#pieceBytes === maxBytes) return piece;
-    return this.#cut(position, Math.min(tail, position + maxBytes), maxBytes);
+    if (piece?.offset === position && tail - position <= maxBytes) return piece;
+    return this.#cut(position, Math.min(tail, position + maxBytes));
   }
 
-  #cut(offset: number, next: number, maxBytes: number): CursorResult {
+  #cut(offset: number, next: number): CursorResult {
     const stream = this.#writer.stream({ from: offset });
     const chunks: Uint8Array[] = [];
     for (let rest = next - offset; rest > 0; ) {
@@ -143,10 +145,7 @@ export class Present {
     stream.cancel();
     const result = { chunks: merged(chunks, next - offset), offset, next };
     // What does not reach the tail is asked for by one that is behind, and by nobody else.
-    if (next === this.tail) {
-      this.#piece = result;
-      this.#pieceBytes = maxBytes;
-    }
+    if (next === this.tail) this.#piece = result;
     return result;
   }
 
@@ -168,7 +167,6 @@ export class Present {
   }
 
   #wake(): void {
-    this.#piece = undefined;
     if (this.#waiters.size === 0) return;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
@@ -186,6 +184,7 @@ export class Present {
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#piece = undefined;
     this.#cursor.close();
     this.#owner.presentStopped(this);
     this.#wake();
@@ -201,7 +200,7 @@ export class Present {
 }
 
 /** Many small chunks as one: whoever gets them does not pay for each. */
-function merged(chunks: Uint8Array[], size: number): readonly Uint8Array[] {
+function merged(chunks: readonly Uint8Array[], size: number): readonly Uint8Array[] {
   if (chunks.length < 2 || size >= chunks.length * SMALL) return chunks;
   const whole = new Uint8Array(size);
   let at = 0;

@@ -19,10 +19,6 @@ export class Sweeper {
     this.#clock = clock;
   }
 
-  get members(): Iterable<Swept> {
-    return this.#members;
-  }
-
   add(member: Swept): void {
     this.#members.add(member);
     if (this.#timer === undefined) this.#schedule();

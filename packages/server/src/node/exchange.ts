@@ -170,7 +170,7 @@ export abstract class Exchange implements HttpRequest {
     }
     this.finish();
     if (body === undefined || isEmpty || message.method === 'HEAD') response.end();
-    else response.end(body);
+    else this.endWith(body);
   }
 
   /** Whether so much of the request is unread that the connection is not worth reading it. */
@@ -185,6 +185,11 @@ export abstract class Exchange implements HttpRequest {
 
   /** Writes status and headers, with a `content-length` unless that is undefined. */
   protected abstract writeHead(reply: Reply, length: number | undefined, isLast?: boolean): void;
+
+  /** Ends a reply whose head is written with all of its body. */
+  protected endWith(body: Uint8Array): void {
+    this.response.end(body);
+  }
 
   /** Writes the head and starts the body. */
   protected abstract sendStreamed(reply: Reply, body: StreamedBody): void;

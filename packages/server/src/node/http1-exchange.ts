@@ -10,6 +10,8 @@ import { SocketSink } from './socket-sink.ts';
 /** Left to read after the reply, so that the client comes to read it: at most so many bytes, for so long. */
 const LINGER_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 5_000;
+/** A body that is not longer goes out in one piece with its head. */
+const ONE_PIECE = 8_192;
 
 /** A request over HTTP/1.0 or 1.1. */
 export class Http1Exchange extends Exchange implements ConnectionUser {
@@ -46,6 +48,23 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
     if (major !== 1 || minor > 1) return 400;
     if ((minor === 1 && headers.host === undefined) || isRepeated(rawHeaders, 'host')) return 400;
     return undefined;
+  }
+
+  takeBody(): Uint8Array | undefined {
+    const { message, bodyLength } = this;
+    if (bodyLength === undefined || message.readableLength !== bodyLength) return undefined;
+    if (message.readableDidRead || this.isOver) return undefined;
+    const body = message.read(bodyLength) as Uint8Array;
+    // Its end is still to be read, or node:http holds the message until the next one comes.
+    message.resume();
+    return body;
+  }
+
+  protected override endWith(body: Uint8Array): void {
+    const { response } = this;
+    if (body.length > ONE_PIECE || isWrapped(response)) super.endWith(body);
+    // node:http puts text into one piece with the head, so that there is one write and no list of two.
+    else response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1');
   }
 
   onDrain(): void {

@@ -88,8 +88,10 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
       fail(exchange, error);
       return;
     }
+    // Whoever waits for what is appended is answered before who appended it: the next tick comes when nothing is left to be done.
+    const isAppend = exchange.method === 'POST';
     reply.then(
-      (value) => send(exchange, value),
+      (value) => (isAppend ? process.nextTick(send, exchange, value) : send(exchange, value)),
       (error: unknown) => fail(exchange, error),
     );
   }
