@@ -1,5 +1,6 @@
 import { StorageError } from '../../errors.ts';
 import type { DurabilityLevel } from '../backend.ts';
+import type { Interval } from '../local/intervals.ts';
 import type { Storage, StorageWrite, StreamRecord } from '../local/storage.ts';
 import { factKey, factName, LONGEST_FACT_NAME, streamKey } from './keys.ts';
 import { LmdbStore } from './lmdb-store.ts';
@@ -36,7 +37,7 @@ export interface LmdbStorageOptions {
  * | `appends` | generation, offset, time in milliseconds since 1970 | bytes of an append, of a large one the first |
  * | `appends` | generation, offset | further bytes of it |
  * | `facts` | generation, name | value |
- * | `removals` | generation | the offset below which appends are being removed |
+ * | `removals` | generation | what of it is being removed, as JSON |
  * | `meta` | `format`, `generation` (the last), `owner` | |
  */
 export class LmdbStorage implements Storage {
@@ -47,8 +48,6 @@ export class LmdbStorage implements Storage {
   /** Of streams that were asked for. */
   readonly #tails = new Map<number, number>();
   readonly #heads = new Map<number, number>();
-  /** Dropped, but the store could not take that yet: the next write does it. */
-  readonly #undropped = new Set<number>();
   #generation: number;
   #isClosed = false;
 
@@ -92,10 +91,6 @@ export class LmdbStorage implements Storage {
     return tail;
   }
 
-  bytes(generation: number): number {
-    return this.tail(generation) - this.#headOf(generation);
-  }
-
   async write({ generation, offset, chunks, time, facts, record }: StorageWrite): Promise<void> {
     this.#check();
     const { appends, streams, meta, facts: factTable } = this.#store;
@@ -107,7 +102,6 @@ export class LmdbStorage implements Storage {
     // All that can throw comes before the transaction, which is not undone then.
     const factKeys = [...(facts ?? [])].map(([name, value]) => [keyOfFact(generation, name), value] as const);
     await this.#queue.run(size, () => {
-      this.#dropUndropped();
       if (size > 0) appends.put(generation, offset, time, chunks, size);
       for (const [key, value] of factKeys) {
         if (value === undefined) factTable.remove(key);
@@ -122,7 +116,6 @@ export class LmdbStorage implements Storage {
       this.#generation = generation;
       if (record.head > 0) this.#heads.set(generation, record.head);
     }
-    this.#undropped.clear();
     this.#removals.resume();
   }
 
@@ -136,27 +129,27 @@ export class LmdbStorage implements Storage {
     return this.#reading(() => retainFrom(this.#store.appends, generation, { head, tail, bytes, since }));
   }
 
-  async trim(generation: number, head: number, record: StreamRecord): Promise<void> {
+  /** Resolves when that is decided for good. What is forgotten is freed from then on, by and by. */
+  async trim(generation: number, head: number, record: StreamRecord, held: readonly Interval[]): Promise<void> {
     this.#check();
-    this.#heads.set(generation, head);
+    const removal = { to: head, held: held.filter(({ from }) => from < head) };
     await this.#queue.run(0, () => {
       this.#store.streams.put(streamKey(generation), Buffer.from(JSON.stringify(record)));
-      this.#removals.note(generation, head);
+      this.#removals.note(generation, removal);
     });
-    this.#removals.begin(generation, head);
+    this.#heads.set(generation, head);
+    this.#removals.begin(generation, removal);
   }
 
-  /** Resolves when it is gone for good. What it took is freed from then on, by and by. */
+  /** As {@link trim}. */
   async drop(generation: number): Promise<void> {
     this.#check();
+    await this.#queue.run(0, () => {
+      this.#store.streams.remove(streamKey(generation));
+      this.#removals.note(generation, ALL);
+    });
     this.#tails.delete(generation);
     this.#heads.delete(generation);
-    try {
-      await this.#queue.run(0, () => this.#drop(generation));
-    } catch (error) {
-      this.#undropped.add(generation);
-      throw error;
-    }
     this.#removals.begin(generation, ALL);
   }
 
@@ -174,15 +167,6 @@ export class LmdbStorage implements Storage {
 
   #headOf(generation: number): number {
     return this.#heads.get(generation) ?? 0;
-  }
-
-  #drop(generation: number): void {
-    this.#store.streams.remove(streamKey(generation));
-    this.#removals.note(generation, ALL);
-  }
-
-  #dropUndropped(): void {
-    for (const generation of this.#undropped) this.#drop(generation);
   }
 
   #reading<T>(read: () => T): T {
