@@ -41,6 +41,8 @@ export class LocalBackend implements Backend, StreamHost {
   readonly #closeTimeout: number;
   readonly #streams = new Map<string, LocalStream>();
   readonly #byGeneration = new Map<number, LocalStream>();
+  /** Rejects what waits for the storage, but for the writes of streams, which know themselves. */
+  readonly #unanswered = new Set<(reason: unknown) => void>();
   /** Names whose stream is being created or removed. */
   readonly #changing = new Map<string, Promise<unknown>>();
   readonly #agenda: Agenda;
@@ -207,14 +209,16 @@ export class LocalBackend implements Backend, StreamHost {
     };
     const { facts, chunks = [] } = options;
     try {
-      await this.storage.write({
-        generation: record.generation,
-        offset,
-        chunks: chunks.filter(({ length }) => length > 0),
-        time: now,
-        record,
-        ...(facts === undefined ? {} : { facts }),
-      });
+      await this.#answer(() =>
+        this.storage.write({
+          generation: record.generation,
+          offset,
+          chunks: chunks.filter(({ length }) => length > 0),
+          time: now,
+          record,
+          ...(facts === undefined ? {} : { facts }),
+        }),
+      );
     } catch (error) {
       if (source !== undefined) await this.#release(source, hold as Hold);
       throw toStorageError(error);
@@ -308,7 +312,7 @@ export class LocalBackend implements Backend, StreamHost {
   async #drop(stream: LocalStream): Promise<void> {
     stream.isDropped = true;
     try {
-      await this.storage.drop(stream.generation);
+      await this.#answer(() => this.storage.drop(stream.generation));
     } catch (error) {
       stream.isDropped = false;
       throw toStorageError(error);
@@ -331,6 +335,15 @@ export class LocalBackend implements Backend, StreamHost {
     });
   }
 
+  /** What the storage answers, unless the backend is closed before. */
+  #answer(call: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#unanswered.add(reject);
+      const answered = (): void => void this.#unanswered.delete(reject);
+      (async () => await call())().then(resolve, reject).then(answered, answered);
+    });
+  }
+
   async #close(): Promise<void> {
     // `check` refuses everything from here on.
     await Promise.resolve();
@@ -339,7 +352,9 @@ export class LocalBackend implements Backend, StreamHost {
       while (this.#changing.size > 0) await Promise.all(this.#changing.values());
       await Promise.all([...this.#streams.values()].map((stream) => stream.settled()));
     });
-    for (const stream of this.#streams.values()) if (!stream.isSoftDeleted) stream.finish(new BackendClosedError());
+    const reason = new BackendClosedError();
+    for (const stream of this.#streams.values()) stream.finish(reason);
+    for (const reject of this.#unanswered) reject(reason);
     this.#streams.clear();
     this.#byGeneration.clear();
     await this.storage.close();
