@@ -54,6 +54,26 @@ describe('fetch', () => {
     expect((await fetch(URL_A)).status).toBe(404);
   });
 
+  test('a client that goes is no error to a runtime that cancels, and one to whoever reads on', async () => {
+    const server = new StreamServer();
+    onTestFinished(() => server.close());
+    await server.fetch(new Request(URL_A, put('hello')));
+    const open = async (client: AbortController) => {
+      const reply = await server.fetch(new Request(`${URL_A}?live=raw`, { signal: client.signal }));
+      return reply.body?.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    };
+    const first = new AbortController();
+    const cancelled = await open(first);
+    first.abort(new Error('it has gone'));
+    await cancelled.cancel();
+    expect(await cancelled.closed).toBeUndefined();
+    const second = new AbortController();
+    const reading = await open(second);
+    await reading.read();
+    second.abort(new Error('it has gone'));
+    await expect(reading.read()).rejects.toThrow('it has gone');
+  });
+
   test('a body that somebody else has read is the fault of the host', async () => {
     const errors: unknown[] = [];
     const server = new StreamServer({ onError: (error) => errors.push(error) });

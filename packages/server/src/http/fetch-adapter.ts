@@ -181,8 +181,10 @@ class WebSink implements ReplySink {
     if (this.#isOver) return;
     this.#close();
     this.#body.stop();
-    // Whoever still reads must not take it for the whole.
-    if (this.#signal.aborted) this.#controller.error(this.#signal.reason);
+    // Whoever still reads must not take it for the whole. A runtime that cancels in the same turn has heard of it, and shall not take it
+    // for an error of ours.
+    const { aborted, reason } = this.#signal;
+    if (aborted) queueMicrotask(() => this.#controller.error(reason));
   };
 
   #watch(): void {
