@@ -36,6 +36,10 @@ test('there are examples, and nothing is expected of one that is gone', () => {
     expect.arrayContaining([
       'basic-broadcast',
       'caching-proxy',
+      'embed-express',
+      'embed-fastify',
+      'embed-hono',
+      'embed-node',
       'http-fanout',
       'remote-zip',
       'stalled-monitor',
