@@ -118,6 +118,8 @@ async function memory({ size, cacheSize, every }) {
   };
   const run = async (bytes, samples) => {
     const remote = new RemoteByteStream(url(size), { cacheSize });
+    // One that only goes forward would keep a part of that.
+    await remote.readAt(0, 1);
     let next = every;
     for await (const _ of remote) {
       if (remote.position < next) continue;

@@ -22,8 +22,8 @@ function section(result) {
     shown(row, row.value),
     row.pass ? 'pass' : '**miss**',
   ]);
-  const rates = only('throughput').map(({ how, median, rounds }) => [
-    how,
+  const rates = only('throughput').map(({ how, title, median, rounds }) => [
+    title === undefined ? how : `${how}, ${title}`,
     count(median.value),
     `${count(Math.min(...rounds.map(({ value }) => value)))} to ${count(Math.max(...rounds.map(({ value }) => value)))}`,
     count(median.cpu),

@@ -58,7 +58,10 @@ export interface RemoteOptions {
    * refused, since the stream sets them itself.
    */
   readonly headers?: HeadersInit | undefined;
-  /** Most memory that fetched ranges keep, a fixed amount for each counted in. Default 16 MiB. */
+  /**
+   * Most memory that fetched ranges keep, a fixed amount for each counted in. Until the first seek back or `readAt` no more than
+   * `readAhead` and 2 MiB of it are used. Default 16 MiB.
+   */
   readonly cacheSize?: number | undefined;
   /** The largest window that is fetched ahead of the position; never more than half the cache. Default 4 MiB. */
   readonly readAhead?: number | undefined;

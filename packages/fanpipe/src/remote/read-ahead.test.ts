@@ -196,6 +196,55 @@ describe('the window', () => {
   });
 });
 
+describe('what is kept behind the reader', () => {
+  const MIB = 2 ** 20;
+  const readOn = async (remote: RemoteByteStream, to: number): Promise<void> => {
+    while (remote.position < to) {
+      const at = remote.position;
+      same(await remote.read(Math.min(50_000, to - at)), at);
+    }
+  };
+
+  test('WINDOW: from front to back a short part, a seek back into which makes no request', async () => {
+    const { remote, origin } = remoteOf({ readAhead: 64 * KIB, skipLimit: MIB });
+    // Also where some of it is passed over.
+    await remote.seek(100 * KIB);
+    await readOn(remote, body.length);
+    expect(remote.stats().bytesCached).toBeLessThanOrEqual(2 * MIB + 64 * KIB);
+    expect(remote.stats().bytesCached).toBeGreaterThan(1900 * KIB);
+    await remote.seek(1900 * KIB, 'end');
+    await readOn(remote, body.length);
+    expect(origin.requests).toHaveLength(1);
+  });
+
+  test('SEEK, WINDOW: after a seek back it is the whole cache', async () => {
+    const { remote, origin } = remoteOf({ readAhead: 64 * KIB });
+    await readOn(remote, body.length);
+    for (const requests of [2, 2, 2]) {
+      await remote.seek(0);
+      await readOn(remote, body.length);
+      expect(origin.requests).toHaveLength(requests);
+    }
+    expect(remote.stats().bytesCached).toBe(body.length);
+  });
+
+  test('SEEK, WINDOW: and after a readAt', async () => {
+    const { remote, origin } = remoteOf({ readAhead: 64 * KIB });
+    await remote.readAt(100, 10);
+    await readOn(remote, body.length);
+    origin.requests.length = 0;
+    await remote.seek(0);
+    await readOn(remote, body.length);
+    expect([remote.stats().bytesCached, origin.requests.length]).toEqual([body.length, 0]);
+  });
+
+  test('WINDOW: never more than the cache', async () => {
+    const { remote } = remoteOf({ cacheSize: MIB });
+    await readOn(remote, body.length);
+    expect(remote.stats().bytesCached).toBeLessThanOrEqual(MIB);
+  });
+});
+
 describe('a reader that has stopped', () => {
   test('WINDOW: its request is given up after idleTimeout, and a later read goes on where it was', async () => {
     const { remote, origin, clock } = remoteOf({ idleTimeout: 3000, timeout: 1_000_000 });

@@ -72,6 +72,7 @@ export class ReadAhead implements RunOwner {
   approach(at: number): void {
     const distance = at - this.#place;
     if (distance === 0) return;
+    if (distance < 0) this.#cache.grow();
     this.#place = at;
     this.#streak = 0;
     if (distance > 0 && distance <= this.#resource.options.skipLimit) return;

@@ -112,6 +112,24 @@ describe('SparseCache', () => {
     expect([0, 10_000, 20_000, 30_000].map((at) => cache.view(at)?.length)).toEqual([1000, undefined, 1000, 1000]);
   });
 
+  test('WINDOW: until it grows it keeps to its first limit, then to the budget, and nothing is lost by that', () => {
+    const kept = (): number =>
+      [0, 1, 2, 3, 4].filter((n) => cache.coveredTo(n * 1000, (n + 1) * 1000) > n * 1000).length;
+    const cache = new SparseCache(4 * (1000 + EXTENT_OVERHEAD), 2 * (1000 + EXTENT_OVERHEAD));
+    const fill = (): void => {
+      for (let n = 0; n < 5; n++) cache.insert(n * 1000, bytes(n * 1000, 1000));
+    };
+    fill();
+    expect([kept(), cache.coveredTo(3000, 5000)]).toEqual([2, 5000]);
+    expect(cache.insert(0, bytes(0, 3000))).toBe(false);
+    cache.grow();
+    expect(cache.coveredTo(3000, 5000)).toBe(5000);
+    fill();
+    expect(kept()).toBe(4);
+    expect(cache.insert(0, bytes(0, 3000))).toBe(true);
+    expect(new SparseCache(100, 5000).insert(0, bytes(0, 1000))).toBe(false);
+  });
+
   test('a large chunk that is most of its buffer is kept as it is, another one is copied', () => {
     const cache = new SparseCache(2 ** 20);
     const large = bytes(0, 40_000);

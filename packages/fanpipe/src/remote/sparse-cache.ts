@@ -3,7 +3,8 @@
  *
  * The bytes lie in *extents* that never overlap. Extents are found by the part of the resource in which they begin, so a step
  * costs the same however much is cached and wherever it lies. The budget is a hard limit on all memory that the extents hold,
- * what is not filled yet and an overhead for each of them included: room is made before anything is taken.
+ * what is not filled yet and an overhead for each of them included: room is made before anything is taken. A cache may begin with a
+ * part of its budget, and grow when that is worth it.
  *
  * A chunk of 16 to 256 KiB that is most of its buffer becomes an extent as it is, without a copy. Others are copied, once, into
  * extents of at most 64 KiB, small ones behind each other.
@@ -45,6 +46,8 @@ class Extent {
 /** A sparse copy of a resource. Semantics: see the head of the module. */
 export class SparseCache {
   readonly #budget: number;
+  /** How much of the budget is used by now. */
+  #limit: number;
   readonly #buckets: Map<number, Extent[]> = new Map();
   #oldest: Extent | undefined;
   #newest: Extent | undefined;
@@ -53,8 +56,15 @@ export class SparseCache {
   /** The last one that was evicted. A full cache needs no new ones, which the garbage collector would have to move. */
   #spare: Extent | undefined;
 
-  constructor(budget: number) {
+  /** Keeps at most `first`, and `budget` once it has grown. */
+  constructor(budget: number, first: number = budget) {
     this.#budget = budget;
+    this.#limit = Math.min(budget, first);
+  }
+
+  /** From now on the whole budget is used. What has gone by then does not come back. */
+  grow(): void {
+    this.#limit = this.#budget;
   }
 
   /** Bytes of the resource that are here. */
@@ -116,7 +126,7 @@ export class SparseCache {
    */
   insert(at: number, chunk: Uint8Array, more = 0): boolean {
     const { length } = chunk;
-    if (length + Math.ceil(length / EXTENT_SIZE) * EXTENT_OVERHEAD > this.#budget) return length === 0;
+    if (length + Math.ceil(length / EXTENT_SIZE) * EXTENT_OVERHEAD > this.#limit) return length === 0;
     this.#take(at, chunk, more);
     if (this.coveredTo(at, at + length) < at + length) {
       // What it lies beside, or the room for more, has cost its own place. Alone it fits.
@@ -166,7 +176,7 @@ export class SparseCache {
       }
       const size = Math.min(EXTENT_SIZE, rest);
       // What is expected is a wish: it must not cost the budget what it does not bring.
-      const capacity = Math.min(EXTENT_SIZE, rest + more, Math.max(size, this.#budget >> 3));
+      const capacity = Math.min(EXTENT_SIZE, rest + more, Math.max(size, this.#limit >> 3));
       if (!this.#makeRoom(capacity)) return;
       const memory = new Uint8Array(capacity);
       memory.set(bytes.subarray(done, done + size));
@@ -193,7 +203,7 @@ export class SparseCache {
 
   /** Evicts until an extent with so much memory fits. False if it never could. */
   #makeRoom(memory: number): boolean {
-    const limit = this.#budget - memory - EXTENT_OVERHEAD;
+    const limit = this.#limit - memory - EXTENT_OVERHEAD;
     if (limit < 0) return false;
     while (this.#held > limit) this.#remove(this.#oldest as Extent);
     return true;
