@@ -8,78 +8,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** A TCP proxy that closes a connection after so many bytes from the server. */
-export class CuttingProxy {
-  /** How many bytes of answers the next connections pass on, one after the other; then without limit. */
-  readonly cuts: number[] = [];
-  /** Connections that were cut. */
-  cut = 0;
-  readonly #path: string;
-  readonly #server: Server;
-  readonly #sockets: Set<Socket> = new Set();
-
-  private constructor(path: string) {
-    this.#path = path;
-    this.#server = createServer((client) => this.#connected(client));
-  }
-
-  static async start(path: string): Promise<CuttingProxy> {
-    const proxy = new CuttingProxy(path);
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
-    return proxy;
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  /** Closes all connections that are open now. */
-  cutAll(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.cutAll();
-    await closed;
-  }
-
-  #connected(client: Socket): void {
-    const upstream = connect(this.#path);
-    let left = this.cuts.shift() ?? Number.POSITIVE_INFINITY;
-    client.pipe(upstream);
-    upstream.on('data', (data) => {
-      const part = data.subarray(0, Math.min(data.length, left));
-      left -= part.length;
-      if (left === 0) {
-        this.cut++;
-        upstream.pause();
-        client.write(part, () => client.destroy());
-      } else if (!client.write(part)) {
-        upstream.pause();
-        client.once('drain', () => upstream.resume());
-      }
-    });
-    upstream.on('end', () => client.end());
-    for (const [socket, peer] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on('error', () => peer.destroy());
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        peer.destroy();
-      });
-    }
-  }
-}
+import { CuttingProxy } from './cutting-proxy.ts';
 
 const CONFIG = `
 daemon off;
@@ -149,7 +81,7 @@ export class Nginx {
     });
     ended.catch(() => {});
     await Promise.race([ended, accepts(join(folder, 'socket'))]);
-    return new Nginx(binary, folder, master, await CuttingProxy.start(join(folder, 'socket')));
+    return new Nginx(binary, folder, master, await CuttingProxy.start({ path: join(folder, 'socket') }));
   }
 
   /** Process ids of the workers that serve now. */
