@@ -54,7 +54,7 @@ for (let round = 0; round < rounds; round++) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1} of ${rounds}: ${task.id}, ${server}`);
     let hosted;
     try {
-      hosted = await Hosted.start(server);
+      hosted = await Hosted.start(server, task.nodeArgs);
       results.push(await task.run(hosted, task.options));
     } catch (error) {
       // One server that breaks under a load must not hide what the others do.

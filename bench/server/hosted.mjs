@@ -8,9 +8,10 @@ export const PATH = '/v1/stream/';
 
 /** A server in a process of its own, and a connection to control it by. */
 export class Hosted {
-  static async start(kind) {
+  /** `nodeArgs`: flags of node for this server. */
+  static async start(kind, nodeArgs = []) {
     const child = fork(host, [kind], {
-      execArgv: ['--expose-gc', '--no-warnings'],
+      execArgv: ['--expose-gc', '--no-warnings', ...nodeArgs],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
     const failed = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${kind} ended with ${code}`)));

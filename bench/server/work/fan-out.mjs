@@ -1,6 +1,7 @@
 import { quantile } from '../../runner.mjs';
 import { EventReader, message } from '../connection.mjs';
 import { PATH } from '../hosted.mjs';
+import { fill } from './append.mjs';
 
 async function openReaders(server, count, onMessages) {
   await server.create('fan');
@@ -61,7 +62,9 @@ export async function paced(server, { readers: count, seconds, perSecond, size }
 
 /** What a reader takes that has nothing to read. */
 export async function idle(server, { readers: count }) {
-  // The first ones warm up.
+  // The first ones warm up, and before them so much that all of the young generation has been touched.
+  await server.create('warm');
+  await fill(server, 'warm', { inFlight: 16, size: 100, goesOn: (sent) => sent < 20_000 });
   const first = await openReaders(server, count >> 1);
   const before = await server.held();
   const readers = [];
