@@ -277,7 +277,7 @@ const APPENDS: Case[] = [
 const ALL = { PATHS, METHODS, MISSING, QUERIES, CONDITIONS, CREATES, APPENDS };
 
 describe.each(Object.entries(ALL))('bad input: %s', (_, cases) => {
-  test.each(cases)('%d for %j with %j and %j', async (...row) => {
+  test.each(cases)('FAULT: %d for %j with %j and %j', async (...row) => {
     const [status, line, headers, body] = row as unknown as Case;
     const rig = await scene();
     const before = await states(rig);
@@ -310,7 +310,7 @@ test('bad input: there are enough cases', () => {
   expect(Object.values(ALL).flat().length).toBeGreaterThanOrEqual(200);
 });
 
-test('bad input: mutated requests are answered, and never by a fault', async () => {
+test('FAULT: mutated requests are answered, and never by a fault', async () => {
   const rig = await scene();
   const alphabet = [
     '%',

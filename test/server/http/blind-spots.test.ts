@@ -12,7 +12,7 @@ async function quiet(): Promise<void> {
 }
 
 describe('blind spots of the official suite', () => {
-  test('1: a long-poll reader at the tail gets the final data of an append that closes the stream', async () => {
+  test('1, OVER: a long-poll reader at the tail gets the final data of an append that closes the stream', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'past');
     const waiting = rig.call('GET a?offset=now&live=long-poll');
@@ -105,7 +105,7 @@ describe('blind spots of the official suite', () => {
     expect(rig.faults).toEqual([]);
   });
 
-  test('5: a reader that does not read holds no bytes', async () => {
+  test('5, SLOW: a reader that does not read holds no bytes', async () => {
     const rig = new HttpRig({ window: 65_536 });
     await rig.server.hub.create('a', { contentType: 'application/octet-stream', retainBytes: 1_048_576 });
     const clients = await Promise.all(
@@ -138,7 +138,7 @@ describe('blind spots of the official suite', () => {
     expect(clients.map(({ state }) => state)).toEqual(['ended', 'aborted']);
   });
 
-  test('7: streams past their time to live free their memory without being touched', async () => {
+  test('7, EXPIRE: streams past their time to live free their memory without being touched', async () => {
     const clock = new FakeClock();
     const backend = memoryBackend({ clock });
     const rig = new HttpRig({ backend, clock });

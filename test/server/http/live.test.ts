@@ -66,7 +66,7 @@ describe('events', () => {
     expect(bytes.data).toBe('QUI=');
   });
 
-  test('the stream closes: all its bytes, the end, and the reply ends', async () => {
+  test('OVER: the stream closes, all its bytes, the end, and the reply ends', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'past');
     const client = await rig.follow('a?offset=now&live=sse');
@@ -96,7 +96,7 @@ describe('events', () => {
     expect(answer.header('stream-closed')).toBe('true');
   });
 
-  test('the stream fails: the reason is told, never the end; later ones are refused, so that nobody asks for ever', async () => {
+  test('OVER: the stream fails, the reason is told, never the end; later ones are refused, so that nobody asks for ever', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'part');
     const client = await rig.follow('a?offset=-1&live=sse');
@@ -180,7 +180,7 @@ describe('plain bytes', () => {
     expect((await answer.open().done()).text).toBe('1\n{"a":[2]}\n');
   });
 
-  test('a stream that fails is broken off, never ended', async () => {
+  test('BROKEN, OVER: a stream that fails is broken off, never ended', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'part');
     const client = await rig.follow('a?live=raw');
@@ -236,7 +236,7 @@ describe('one frame for all', () => {
     expect(client.frames.length).toBeLessThanOrEqual(3);
   });
 
-  test('a client that takes no more is given nothing, comes back by itself, and misses nothing', async () => {
+  test('SLOW: a client that takes no more is given nothing, comes back by itself, and misses nothing', async () => {
     const rig = new HttpRig({ window: 1024 });
     await rig.create('a', 'text/plain');
     const slow = await rig.follow('a?live=sse&offset=now', undefined, Object.assign(new Client(), { room: 2 }));
@@ -353,7 +353,7 @@ describe('one frame for all', () => {
     expect(rig.faults).toEqual([]);
   });
 
-  test('a server that closes sends all away: events end, bytes are broken off, later ones are refused', async () => {
+  test('LEAVE: a server that closes sends all away: events end, bytes are broken off, later ones are refused', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'x');
     const events = await rig.follow('a?live=sse&offset=-1');

@@ -77,7 +77,7 @@ describe('catch-up', () => {
     expect(await (await rig.call(`GET a?offset=${answer.next}`)).text()).toBe('later');
   });
 
-  test('a stream that is deleted while it is sent breaks the body off', async () => {
+  test('BROKEN: a stream that is deleted while it is sent breaks the body off', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'x'.repeat(500_000));
     const client = (await rig.call('GET a')).open(Object.assign(new Client(), { room: 1 }));
@@ -125,7 +125,7 @@ describe('catch-up', () => {
     }
   });
 
-  test('of a stream whose oldest bytes are gone: the start is what is left, old offsets say where that is', async () => {
+  test('RETAIN: of a stream whose oldest bytes are gone: the start is what is left, old offsets say where that is', async () => {
     const rig = new HttpRig();
     await rig.server.hub.create('a', { contentType: 'text/plain', retainBytes: 10 });
     for (const part of ['aaaaa', 'bbbbb', 'ccccc']) await rig.append('a', part);

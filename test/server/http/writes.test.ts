@@ -375,7 +375,7 @@ describe('fork', () => {
 });
 
 describe('delete', () => {
-  test('a stream of the same name is another one: old offsets are gone, no old byte is seen', async () => {
+  test('OFFSET: a stream of the same name is another one: old offsets are gone, no old byte is seen', async () => {
     const rig = new HttpRig();
     const old = (await rig.create('a', 'text/plain', 'old bytes')).next;
     expect((await rig.call('DELETE a')).status).toBe(204);

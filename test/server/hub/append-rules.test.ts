@@ -64,7 +64,7 @@ describe.each([false, true])('rules of append; made anew from the facts after ea
     expect(append(1, from(3, 0, 'b'))).toBe('taken');
   });
 
-  test('a producer counts up by one; what was seen is a duplicate, what is missing a gap', () => {
+  test('PRODUCER: a producer counts up by one; what was seen is a duplicate, what is missing a gap', () => {
     const append = scene();
     for (const seq of [0, 1, 2]) expect(append(1, from(0, seq))).toBe('taken');
     const producer = { epoch: 0, seq: 2 };
@@ -74,7 +74,7 @@ describe.each([false, true])('rules of append; made anew from the facts after ea
     expect(append(1, from(0, 3))).toBe('taken');
   });
 
-  test('a higher epoch takes over, from seq 0 on, and the one before is refused', () => {
+  test('PRODUCER: a higher epoch takes over, from seq 0 on, and the one before is refused', () => {
     const append = scene();
     append(1, from(0, 0));
     append(1, from(0, 1));

@@ -100,7 +100,7 @@ describe('sending', () => {
     ]);
   });
 
-  test('facts and end go with the bytes', async () => {
+  test('ATOMIC: facts and end go with the bytes', async () => {
     const scene = await ready();
     void scene.append('abc', { ...from(2, 0), seq: 'x', end: CLOSED });
     const { options } = scene.stream.asked[0] as Asked;
@@ -120,7 +120,7 @@ describe('sending', () => {
 });
 
 describe('what is judged by appends under way', () => {
-  test('a duplicate is acknowledged after the one that it repeats', async () => {
+  test('PRODUCER: a duplicate is acknowledged after the one that it repeats', async () => {
     const scene = await ready();
     void scene.append('x', from(0, 0));
     void scene.append('again', from(0, 0));
@@ -151,7 +151,7 @@ describe('what is judged by appends under way', () => {
     expect(scene.told.slice(3)).toEqual(['b: appended', 'late: ended', 'end: already-ended']);
   });
 
-  test('when the original fails, the duplicate is sent in its place', async () => {
+  test('PRODUCER: when the original fails, the duplicate is sent in its place', async () => {
     const scene = await ready();
     void scene.append('x', from(0, 0));
     void scene.append('again', from(0, 0));

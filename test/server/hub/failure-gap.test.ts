@@ -27,7 +27,7 @@ class FailingStorage extends MemoryStorage implements Storage {
   }
 }
 
-test('a producer goes on behind what was acknowledged, and nothing is taken for a duplicate that was lost', async () => {
+test('ACK, PRODUCER: a producer goes on behind what was acknowledged, and nothing is taken for a duplicate that was lost', async () => {
   const storage = new FailingStorage();
   const backend = new LocalBackend(storage);
   const { stream } = await new Hub(backend).create('s');

@@ -62,7 +62,7 @@ describe('storing', () => {
     expect(writer.state).toBe('closed');
   });
 
-  test('flush: all that was written is acknowledged', async () => {
+  test('ACK: flush, all that was written is acknowledged', async () => {
     const writer = hub.writer('s');
     hold();
     void writer.write('abc');
@@ -139,7 +139,7 @@ describe('storing', () => {
     expect(await stored()).toMatchObject({ tail: 0, end: { kind: 'closed' }, config: { contentType: 'text/plain' } });
   });
 
-  test('readers see only what is acknowledged', async () => {
+  test('SEAM: readers see only what is acknowledged', async () => {
     const { stream } = await hub.create('s');
     const reader = stream.read(0);
     const next = nextOf(reader);

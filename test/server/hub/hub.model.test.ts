@@ -343,10 +343,10 @@ async function play(rounds: number, backend: (clock: FakeClock) => Backend): Pro
   }
 }
 
-test(`every reader byte-exact, whatever writers, the store and other readers do (seed ${seed})`, () =>
+test(`SEAM: every reader byte-exact, whatever writers, the store and other readers do (seed ${seed})`, () =>
   play(Number(process.env.FANPIPE_ROUNDS ?? 200), (clock) => memoryBackend({ clock })));
 
-test(`the same on LMDB (seed ${seed})`, async () => {
+test(`SEAM: the same on LMDB (seed ${seed})`, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'fanpipe-hub-'));
   let stores = 0;
   try {

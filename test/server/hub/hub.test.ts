@@ -246,7 +246,7 @@ describe('limits', () => {
 });
 
 describe('two processes on one backend', () => {
-  test('take a stream from each other, and every append is there once, in the order of its hub', async () => {
+  test('FENCE, ACK: take a stream from each other, and every append is there once, in the order of its hub', async () => {
     const [one, other] = [hubOf(), hubOf()];
     const { stream: mine } = await one.create('s');
     const theirs = await other.open('s');

@@ -133,7 +133,7 @@ describe('past and present', () => {
     expect(() => reader.skipTo(5)).toThrow();
   });
 
-  test('one that does not ask falls behind the window, reads the backend, and returns', async () => {
+  test('SEAM: one that does not ask falls behind the window, reads the backend, and returns', async () => {
     const stream = await streamOf({ window: 10 });
     const slow = stream.read(0);
     const fast = stream.read(0);
@@ -175,7 +175,7 @@ describe('past and present', () => {
     expect(() => stream.read(1.5)).toThrow(/whole number/);
   });
 
-  test('a reader below the oldest retained offset is told so, at the start and later', async () => {
+  test('RETAIN: a reader below the oldest retained offset is told so, at the start and later', async () => {
     const { stream } = await hubOf({ window: 4 }).create('s', { retainBytes: 4 });
     await append(stream, 'abc');
     const early = stream.read(0);
@@ -294,7 +294,7 @@ describe('the end', () => {
     expect((await late.next()).next).toBe(3);
   });
 
-  test('bytes and end of one append', async () => {
+  test('ATOMIC: bytes and end of one append', async () => {
     const stream = await streamOf();
     const reader = stream.read(0);
     const next = nextOf(reader);

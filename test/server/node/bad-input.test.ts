@@ -197,7 +197,7 @@ const passed: Case[] = [
   ['HTTP/1.0', 'GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n', [200, 200]],
 ];
 
-describe('bad input', () => {
+describe('FAULT: bad input', () => {
   test.each(refused)('400: %s', async (_, bytes) => {
     expect(await statuses(bytes)).toEqual([400]);
     expect(handled).toEqual([]);

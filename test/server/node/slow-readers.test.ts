@@ -258,7 +258,7 @@ describe('a reader that is slow', () => {
     }
   });
 
-  test('slows down nobody else', async () => {
+  test('SLOW: slows down nobody else', async () => {
     const lives = [new LiveBody(), new LiveBody()];
     const serving = await serveTest((request) => (lives[Number(request.path.slice(1))] as LiveBody).reply());
     const slow = await RawClient.open(serving.port, false);

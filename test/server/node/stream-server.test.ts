@@ -111,7 +111,7 @@ describe('targets and headers that are nobody’s', () => {
 });
 
 describe('live readers', () => {
-  test('one that never reads costs less than 1 MB while 200 MB are appended, and is cut off', async () => {
+  test('SLOW: one that never reads costs less than 1 MB while 200 MB are appended, and is cut off', async () => {
     const { server, serving } = await start({}, { stallTimeout: 400 });
     await server.hub.create('a', { contentType: 'application/octet-stream', retainBytes: MB });
     const stuck = await reader(serving, '/v1/stream/a?live=raw&offset=-1', false);
@@ -213,7 +213,7 @@ describe('live readers', () => {
 });
 
 describe('shutdown of the whole', () => {
-  test('each kind of reader is told where to go on, an append under way is stored', async () => {
+  test('LEAVE: each kind of reader is told where to go on, an append under way is stored', async () => {
     const { server, serving } = await start();
     await server.hub.create('a', { contentType: 'text/plain' }, { chunks: [new TextEncoder().encode('abc')] });
     const { stream } = await server.hub.create('a', { contentType: 'text/plain' });

@@ -110,7 +110,7 @@ class KillScene {
 }
 
 describe('a server that is killed', () => {
-  test(`${ROUNDS} times with ${IN_FLIGHT} appends in flight: nothing acknowledged is lost, no offset is used twice, readers have no gap`, async () => {
+  test(`ACK, OFFSET, SEAM: ${ROUNDS} times with ${IN_FLIGHT} appends in flight: nothing acknowledged is lost, no offset is used twice, readers have no gap`, async () => {
     const seed = randomSeed();
     console.log(`seed ${seed}`);
     const random = new Random(seed);

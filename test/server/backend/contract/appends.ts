@@ -6,7 +6,7 @@ const LEVELS = ['memory', 'os', 'disk', 'quorum'];
 
 export function appendLaws(subject: Subject, { reopens }: { readonly reopens: boolean }): void {
   describe('appends', () => {
-    test('offsets count bytes from 0 on', async () => {
+    test('OFFSET: they count bytes from 0 on', async () => {
       const { stream, writer } = await writing(subject.backend, 's');
       expect(await stream.state()).toMatchObject({ name: 's', head: 0, tail: 0, inherited: [] });
       expect(await append(writer, 'abc')).toMatchObject({ offset: 0, tail: 3 });
@@ -15,7 +15,7 @@ export function appendLaws(subject: Subject, { reopens }: { readonly reopens: bo
       expect(await contents(stream)).toBe('abcdef');
     });
 
-    test('pipelined appends take effect in the order of the calls', async () => {
+    test('ACK: pipelined appends take effect in the order of the calls', async () => {
       const { stream, writer } = await writing(subject.backend, 's');
       const texts = Array.from({ length: 500 }, (_, i) => `${i};`);
       const order: number[] = [];
@@ -38,7 +38,7 @@ export function appendLaws(subject: Subject, { reopens }: { readonly reopens: bo
       expect(found).toEqual([0, 1, 2].map((k) => Array.from({ length: 10 }, (_, i) => `${3 * i + k},`).join('')));
     });
 
-    test('the level of an acknowledgement is one of the four, and none is better than that of the backend', async () => {
+    test('ACK: the level of an acknowledgement is one of the four, and none is better than that of the backend', async () => {
       const { writer } = await writing(subject.backend, 's');
       const { level } = await append(writer, 'a');
       expect(LEVELS).toContain(level);
@@ -77,7 +77,7 @@ export function appendLaws(subject: Subject, { reopens }: { readonly reopens: bo
       expect(await subject.backend.stats()).toEqual({ streams: 1, bytes: 3 });
     });
 
-    test('bytes, facts and the end are there together', async () => {
+    test('ATOMIC: bytes, facts and the end are there together', async () => {
       const { backend } = subject;
       const { stream, writer } = await writing(backend, 's');
       await writer.append([bytes('a')], {

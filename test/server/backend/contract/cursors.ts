@@ -5,7 +5,7 @@ import type { Subject } from '../contract.ts';
 import { append, contents, created, hops, isSettled, nextOf, readBytes, readToEnd, refused, writing } from '../rig.ts';
 
 export function cursorLaws(subject: Subject): void {
-  describe('cursors', () => {
+  describe('SEAM: cursors', () => {
     test('one begins exactly where it is opened, inside an append too', async () => {
       const { stream, writer } = await writing(subject.backend, 's');
       await Promise.all(['abc', 'd', 'efgh', 'ij'].map((text) => append(writer, text)));

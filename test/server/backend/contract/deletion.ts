@@ -48,7 +48,7 @@ export function deletionLaws(subject: Subject, { reopens }: { readonly reopens: 
       stream.touch();
     });
 
-    test('created again, it shows no old byte, end or fact, and has a higher generation', async () => {
+    test('OFFSET: created again, it shows no old byte, end or fact, and has a higher generation', async () => {
       const { backend } = subject;
       const old = await created(
         backend,
@@ -74,7 +74,7 @@ export function deletionLaws(subject: Subject, { reopens }: { readonly reopens: 
       expect(await backend.delete('s', old.generation)).toBe(false);
     });
 
-    test('again and again: generations only grow, counts come back to nothing', async () => {
+    test('OFFSET: again and again, generations only grow, counts come back to nothing', async () => {
       const { backend } = subject;
       let last = 0;
       for (let i = 0; i < 30; i++) {

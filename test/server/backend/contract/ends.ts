@@ -9,7 +9,7 @@ const ENDS: readonly [StreamEnd, string][] = [
 ];
 
 export function endLaws(subject: Subject, { reopens }: { readonly reopens: boolean }): void {
-  describe.each(ENDS)('the end %o', (end, sign) => {
+  describe.each(ENDS)('OVER: the end %o', (end, sign) => {
     test.each(['', 'last'])(
       'is seen by cursors that wait, that are behind and that come later (last bytes: %o)',
       async (last) => {

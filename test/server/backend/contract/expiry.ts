@@ -8,7 +8,7 @@ export function expiryLaws(subject: Subject, { reopens }: { readonly reopens: bo
     return streams === 0 && bytes === 0;
   };
 
-  describe('expiry', () => {
+  describe('EXPIRE: expiry', () => {
     test('after its time to live a stream goes by itself, and who waits is told', async () => {
       const { backend } = subject;
       const { stream } = await writing(backend, 's', { ttl: 5000 }, 'abc');

@@ -3,7 +3,7 @@ import type { Subject } from '../contract.ts';
 import { append, contents, created, hops, outcome, refused, writing } from '../rig.ts';
 
 export function fenceLaws(subject: Subject): void {
-  describe('the fence', () => {
+  describe('FENCE: the fence', () => {
     test('the writer before is refused, and the new one goes on', async () => {
       const { stream, writer } = await writing(subject.backend, 's');
       await append(writer, 'a');

@@ -7,7 +7,7 @@ import { append, bytes, contents, isSettled, nextOf, opened, readToEnd, refused,
 const MOMENT = 3000;
 
 export function retentionLaws(subject: Subject, { reopens }: { readonly reopens: boolean }): void {
-  describe('retention', () => {
+  describe('RETAIN: retention', () => {
     test('by bytes: the oldest appends go, whole ones, until there are not too many', async () => {
       const { backend } = subject;
       const { stream, writer } = await writing(backend, 's', { retainBytes: 10 });
