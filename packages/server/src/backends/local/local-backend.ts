@@ -229,7 +229,9 @@ export class LocalBackend implements Backend, StreamHost {
       hold,
       Math.min(expiresAt ?? Infinity, ttl === undefined ? Infinity : now + ttl),
     );
-    if (config.retainFor !== undefined && stream.tail > stream.head) this.upkeepIn(stream, config.retainFor + 1);
+    // What a fork inherits may be too old already, or too much.
+    if (source !== undefined) stream.retention.ring();
+    else if (config.retainFor !== undefined && stream.tail > 0) this.upkeepIn(stream, config.retainFor + 1);
     return stream;
   }
 
@@ -274,13 +276,14 @@ export class LocalBackend implements Backend, StreamHost {
     return stream;
   }
 
-  /** Removes a stream of which nobody waits to hear it. */
+  /** Removes a stream that has expired, or one that was kept for forks if there are none. */
   async #free(stream: LocalStream): Promise<void> {
     const { name } = stream;
     for (let other = this.#changing.get(name); other !== undefined; other = this.#changing.get(name)) await other;
     if (this.#closed !== undefined || this.#streams.get(name) !== stream) return;
-    if (stream.isSoftDeleted) await this.#alone(name, () => this.#drop(stream));
-    else await this.#alone(name, () => this.#remove(stream));
+    if (stream.isSoftDeleted) {
+      if (!stream.retention.isHeld) await this.#alone(name, () => this.#drop(stream));
+    } else await this.#alone(name, () => this.#remove(stream));
   }
 
   /** When it rejects, the stream is there as before. */
@@ -329,10 +332,8 @@ export class LocalBackend implements Backend, StreamHost {
   /** A fork of it has gone; with the last one a soft-deleted source goes. */
   async #release(source: LocalStream, hold: Hold): Promise<void> {
     source.retention.release(hold);
-    if (!source.isSoftDeleted || source.retention.isHeld || this.#changing.has(source.name)) return;
-    await this.#alone(source.name, () => this.#drop(source)).catch(() => {
-      this.#agenda.set(source.expiry, this.#clock.now() + AGAIN);
-    });
+    if (!source.isSoftDeleted) return;
+    await this.#free(source).catch(() => this.#agenda.set(source.expiry, this.#clock.now() + AGAIN));
   }
 
   /** What the storage answers, unless the backend is closed before. */
@@ -351,6 +352,7 @@ export class LocalBackend implements Backend, StreamHost {
     await this.#withinTimeout(async () => {
       while (this.#changing.size > 0) await Promise.all(this.#changing.values());
       await Promise.all([...this.#streams.values()].map((stream) => stream.settled()));
+      for (const stream of this.#streams.values()) stream.retention.flush();
     });
     const reason = new BackendClosedError();
     for (const stream of this.#streams.values()) stream.finish(reason);

@@ -117,6 +117,11 @@ export class LocalStream implements BackendStream, WriteOwner {
     return this.retention.head;
   }
 
+  /** The head as the storage knows it. */
+  get storedHead(): number {
+    return this.#stored.head;
+  }
+
   /** Where its own bytes begin. */
   get border(): number {
     return this.record.config.fork?.offset ?? 0;

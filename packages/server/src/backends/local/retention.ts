@@ -82,7 +82,7 @@ export class Retention {
   apply(): void {
     const { retainBytes } = this.#stream.config;
     if (retainBytes !== undefined && this.#stream.tail - this.head > retainBytes) this.#letGo(retainBytes, undefined);
-    else if (this.#bytes < this.#storedBytes) this.#trim();
+    else if (this.#bytes < this.#storedBytes || this.head > this.#stream.storedHead) this.#trim();
   }
 
   /** Lets go of what there is too much of and what is too old, frees it, and comes back when more may be. */
@@ -94,6 +94,11 @@ export class Retention {
     this.#settle();
     if (gone !== undefined || retainFor === undefined || this.head === this.#stream.tail) return;
     host.upkeepIn(this.#stream, Math.min(60_000, Math.max(1000, retainFor / 16)));
+  }
+
+  /** What could wait is freed: nothing comes after it. */
+  flush(): void {
+    if (this.#stream.gone === undefined) this.#trim(true);
   }
 
   #letGo(bytes: number | undefined, since: number | undefined): void {
@@ -172,12 +177,15 @@ export class Retention {
     for (const hold of this.#holds) this.#held = withInterval(this.#held, hold);
   }
 
-  #trim(): void {
+  /** Frees what is let go of, once that is worth it. */
+  #trim(isLast = false): void {
     const stream = this.#stream;
     const { config, host, tail, generation } = stream;
     const excess = this.#storedBytes - this.#bytes;
+    const unsaved = this.head - stream.storedHead;
+    if (excess === 0 && unsaved === 0) return;
     const slack = Math.min(SLACK, (config.retainBytes ?? SLACK) / 8);
-    if (excess === 0 || (excess < slack && this.head < tail)) return;
+    if (Math.max(excess, unsaved) < slack && this.head < tail && !isLast) return;
     // The record goes with it, as it is stored. The write under way comes back here.
     if (stream.writes.changesRecord || stream.isDropped) return;
     this.#storedBytes = this.#bytes;

@@ -143,7 +143,8 @@ export class SlabLog {
     }
     for (let at = 0; at < chunk.length; ) {
       let block = this.#blocks.at(-1);
-      if (block === undefined || block.size === block.memory.length) {
+      // The last one may be from before what was let go of, and kept for a fork.
+      if (block === undefined || block.size === block.memory.length || block.start + block.size < this.#tail) {
         const size = Math.min(SLAB, Math.max(FIRST_SLAB, 2 * (block?.memory.length ?? 0), chunk.length - at));
         block = { start: this.#tail, memory: new Uint8Array(size), size: 0 };
         this.#blocks.push(block);
