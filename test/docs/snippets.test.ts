@@ -166,7 +166,8 @@ describe('links in the documents', () => {
 });
 
 describe('what the architecture names', () => {
-  const source = readdirSync(join(root, 'packages', 'fanpipe', 'src'), { recursive: true, withFileTypes: true })
+  const source = ['fanpipe', 'server']
+    .flatMap((name) => readdirSync(join(root, 'packages', name, 'src'), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => withoutComments(readFileSync(join(entry.parentPath ?? entry.path, entry.name), 'utf8')))
     .join('\n');
