@@ -60,12 +60,6 @@ function withTool(tool: Tool, define: () => void): void {
   });
 }
 
-/** Open ones of the server. */
-async function connections(): Promise<number> {
-  const text = (await client.call('GET', '/metrics')).body.toString();
-  return Number(/^fanpipe_connections (\d+)$/m.exec(text)?.[1]);
-}
-
 let files = 0;
 const newFile = (): string => join(folder, `file${files++}`);
 
@@ -166,12 +160,12 @@ withTool(curl, () => {
     const expected: Uint8Array[] = [Buffer.from('!')];
     let there = 1;
     for (let part = 1; part <= 3; part++) {
-      const before = await connections();
+      const before = await client.metric('connections');
       const run = upload();
       run.child.stdin.write(content.subarray(0, 50_000 * part));
       await reader.wrote(there + 10_000);
       proxy.cutAll();
-      while ((await connections()) > before) await new Promise((resolve) => setImmediate(resolve));
+      await client.untilMetric('connections', (count) => count <= before);
       // curl sees it when it has something to send.
       run.child.stdin.end(content.subarray(0, 500_000));
       expect(await run.code).not.toBe(0);

@@ -78,6 +78,23 @@ export class HttpClient {
     });
   }
 
+  /** A number of `/metrics`, without labels and the name in front. */
+  async metric(name: string): Promise<number> {
+    const text = (await this.call('GET', '/metrics')).body.toString();
+    const value = new RegExp(`^fanpipe_${name} (\\S+)$`, 'm').exec(text)?.[1];
+    if (value === undefined) throw new Error(`there is no fanpipe_${name}`);
+    return Number(value);
+  }
+
+  /** Asks until the number is as it should be; gives up after 30 seconds. */
+  async untilMetric(name: string, holds: (value: number) => boolean): Promise<void> {
+    const end = performance.now() + 30_000;
+    for (let value = await this.metric(name); !holds(value); value = await this.metric(name)) {
+      if (performance.now() > end) throw new Error(`fanpipe_${name} stays at ${value}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   close(): void {
     this.#agent.destroy();
   }

@@ -39,6 +39,7 @@ export class LiveReader {
   readonly #gate: Gate<HttpClient>;
   readonly #signal: AbortSignal | undefined;
   #chunks: Buffer[] = [];
+  #watchers: (() => void)[] = [];
   /** Where the oldest byte that is kept stands, and where it goes on. */
   #compared: number;
   #position: number;
@@ -64,6 +65,13 @@ export class LiveReader {
 
   get position(): number {
     return this.#position;
+  }
+
+  /** Resolves when it has come so far. */
+  async reached(position: number): Promise<void> {
+    while (this.#position < position && !this.hasEnded) {
+      await Promise.race([new Promise<void>((resolve) => this.#watchers.push(resolve)), this.done]);
+    }
   }
 
   toString(): string {
@@ -121,13 +129,15 @@ export class LiveReader {
   }
 
   async #readRaw(reply: IncomingMessage): Promise<void> {
-    let rest: Buffer = Buffer.alloc(0);
+    const rest: Buffer[] = [];
     for await (const chunk of reply) {
-      const bytes = Buffer.concat([rest, chunk]);
+      rest.push(chunk);
       // One goes on at the start of a message, so that half of one counts for nothing.
+      if (this.encoding === 'json' && !chunk.includes(10)) continue;
+      const bytes = Buffer.concat(rest.splice(0));
       const whole = this.encoding === 'json' ? bytes.lastIndexOf(10) + 1 : bytes.length;
       this.#take(bytes.subarray(0, whole));
-      rest = bytes.subarray(whole);
+      if (whole < bytes.length) rest.push(bytes.subarray(whole));
       this.#token = tokenAt(this.#sample, this.#position);
     }
     if (rest.length > 0) throw new Error(`${this} came to an end inside of a message`);
@@ -143,10 +153,16 @@ export class LiveReader {
 
   async #readEvents(reply: IncomingMessage): Promise<void> {
     const decoder = new TextDecoder('utf-8', { fatal: true });
-    let rest = '';
+    const rest: string[] = [];
     for await (const chunk of reply) {
-      const events = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
-      rest = events.pop() as string;
+      const text = decoder.decode(chunk, { stream: true });
+      const isInside = !`${rest.at(-1)?.at(-1) ?? ''}${text}`.includes('\n\n');
+      if (text !== '') rest.push(text);
+      // Of a large event only the end is looked at.
+      if (isInside) continue;
+      const events = rest.splice(0).join('').split('\n\n');
+      const last = events.pop() as string;
+      if (last !== '') rest.push(last);
       for (const event of events) this.#takeEvent(event);
     }
   }
@@ -171,6 +187,7 @@ export class LiveReader {
   #take(bytes: Buffer): void {
     this.#chunks.push(bytes);
     this.#position += bytes.length;
+    for (const tell of this.#watchers.splice(0)) tell();
   }
 
   #goOnAt(token: unknown): void {
