@@ -18,7 +18,7 @@ const dropped: FinalizationRegistry<{ signal: AbortSignal; member: AbortMember }
 
 /**
  * How much is kept behind a reader that has only ever gone forward, beside what is fetched ahead of it. Buffers that are kept for
- * longer grow old in the garbage collector, and cost a reader that never comes back a third of its speed.
+ * longer grow old in the garbage collector, and slow down a reader that never comes back.
  */
 const SHORT_TAIL = 2 * 1024 * 1024;
 

@@ -168,6 +168,52 @@ describe('SparseCache', () => {
     expect(cache.view(10)).toEqual(bytes(10, 40));
   });
 
+  test('EXACT: parts that lie far apart do not meet, however many there are', () => {
+    // Distances at which a table of any size that is a power of two has them in the same place, and the length of a part.
+    const places = fc.tuple(
+      fc.integer({ min: 0, max: 6 }),
+      fc.constantFrom(0, 2 ** 18),
+      fc.integer({ min: -3, max: 3 }),
+    );
+    const run = fc.property(fc.array(places, { maxLength: 30 }), (inserts) => {
+      const cache = new SparseCache(2 ** 20);
+      const given = new Map<number, number>();
+      const points = new Set([0]);
+      for (const [far, part, offset] of inserts) {
+        const at = Math.max(0, far * 2 ** 28 + part + offset);
+        const chunk = Uint8Array.from({ length: 4 }, (_, n) => far * 40 + (part >> 14) + offset + n);
+        // What is here first stays.
+        for (const [n, byte] of chunk.entries()) if (!given.has(at + n)) given.set(at + n, byte);
+        cache.insert(at, chunk);
+        for (let point = Math.max(0, at - 2); point < at + 6; point++) points.add(point);
+      }
+      const end = 2 ** 31;
+      const starts = [...given.keys()].sort((one, other) => one - other);
+      for (const at of points) {
+        expect(cache.view(at)?.[0]).toBe(given.get(at));
+        if (given.has(at)) {
+          let to = at;
+          while (given.has(to)) to++;
+          expect(cache.coveredTo(at, end)).toBe(to);
+        } else {
+          const next = starts.find((start) => start > at) ?? end;
+          expect([cache.gapEnd(at, end), cache.gapEnd(at, at + 2 ** 18)]).toEqual([next, Math.min(next, at + 2 ** 18)]);
+        }
+      }
+    });
+    fc.assert(run, { seed: randomSeed(), numRuns: 300 });
+  });
+
+  test('EXACT: the gap before the nearest of many ends there, also where one further away is found first', () => {
+    const cache = new SparseCache(2 ** 20);
+    const far = 2 ** 40;
+    for (let n = 0; n < 600; n++) cache.insert(far + 2 * n, bytes(0, 1));
+    for (const at of [2 ** 26 + 10, 5 * 2 ** 18]) cache.insert(at, bytes(0, 1));
+    expect(cache.gapEnd(0, 2 ** 27)).toBe(5 * 2 ** 18);
+    expect(cache.gapEnd(5 * 2 ** 18 + 1, 2 ** 27)).toBe(2 ** 26 + 10);
+    expect(cache.gapEnd(2 ** 26 + 11, 2 ** 27)).toBe(2 ** 27);
+  });
+
   test('a step costs the same far away and in a long gap', () => {
     const cache = new SparseCache(2 ** 20);
     const far = 2 ** 52;

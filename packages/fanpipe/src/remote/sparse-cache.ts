@@ -21,6 +21,9 @@ const MOST_KEPT = 256 * 1024;
 /** What an extent counts beside its memory: its objects, and what the runtime needs for a buffer. */
 export const EXTENT_OVERHEAD = 256;
 
+/** Parts of the resource that lie so many apart share a list: more than the default budget fills. */
+const SLOTS = 256;
+
 const NOTHING = new Uint8Array(0);
 
 /** A run of bytes without a gap. It can still be appended to while its memory has room. */
@@ -48,7 +51,12 @@ export class SparseCache {
   readonly #budget: number;
   /** How much of the budget is used by now. */
   #limit: number;
-  readonly #buckets: Map<number, Extent[]> = new Map();
+  /**
+   * Each holds the extents of some parts of the resource, by offset. No Map: one that changes all the time leaves a chain of its
+   * former tables in old space, each of which keeps the next alive, with all chunks that are in it.
+   */
+  readonly #slots: (Extent[] | undefined)[] = new Array(SLOTS).fill(undefined);
+  #count = 0;
   #oldest: Extent | undefined;
   #newest: Extent | undefined;
   #held = 0;
@@ -106,18 +114,19 @@ export class SparseCache {
     const first = bucketOf(at);
     const last = bucketOf(to);
     // Few extents and a long way: rather look at all there are than at all there could be.
-    if (last - first > this.#buckets.size) {
-      let end = to;
-      for (const [key, bucket] of this.#buckets) {
-        if (key >= first && key <= last) end = Math.min(end, startAfter(bucket, at) ?? end);
+    let end = to;
+    if (last - first > this.#count) {
+      for (let extent = this.#oldest; extent !== undefined; extent = extent.newer) {
+        if (extent.start > at && extent.start < end) end = extent.start;
       }
       return end;
     }
-    for (let key = first; key <= last; key++) {
-      const start = startAfter(this.#buckets.get(key), at);
-      if (start !== undefined) return Math.min(start, to);
+    for (let key = first; key <= last && end === to; key++) {
+      // The next one here may lie in a later part, and the nearest of all in between.
+      const start = startAfter(this.#slots[key % SLOTS], at);
+      if (start !== undefined && start < end && bucketOf(start) === key) end = start;
     }
-    return to;
+    return end;
   }
 
   /**
@@ -138,7 +147,8 @@ export class SparseCache {
 
   /** Lets go of everything. */
   clear(): void {
-    this.#buckets.clear();
+    this.#slots.fill(undefined);
+    this.#count = 0;
     this.#oldest = this.#newest = this.#spare = undefined;
     this.#held = this.#bytes = 0;
   }
@@ -192,10 +202,11 @@ export class SparseCache {
     extent.memory = memory;
     extent.size = size;
     extent.cost = memory.buffer.byteLength + EXTENT_OVERHEAD;
-    const key = bucketOf(start);
-    const bucket = this.#buckets.get(key);
-    if (bucket === undefined) this.#buckets.set(key, [extent]);
+    const slot = bucketOf(start) % SLOTS;
+    const bucket = this.#slots[slot];
+    if (bucket === undefined) this.#slots[slot] = [extent];
     else bucket.splice(indexAfter(bucket, start), 0, extent);
+    this.#count++;
     this.#held += extent.cost;
     this.#bytes += size;
     this.#append(extent);
@@ -210,10 +221,10 @@ export class SparseCache {
   }
 
   #remove(extent: Extent): void {
-    const key = bucketOf(extent.start);
-    const bucket = this.#buckets.get(key) as Extent[];
-    if (bucket.length === 1) this.#buckets.delete(key);
+    const bucket = this.#slots[bucketOf(extent.start) % SLOTS] as Extent[];
+    if (bucket.length === 1) bucket.length = 0;
     else bucket.splice(indexAfter(bucket, extent.start) - 1, 1);
+    this.#count--;
     this.#held -= extent.cost;
     this.#bytes -= extent.size;
     this.#unlink(extent);
@@ -224,7 +235,9 @@ export class SparseCache {
   #covering(at: number): Extent | undefined {
     const key = bucketOf(at);
     // The last that begins before: in the same part of the resource, or in the one before, since none is longer.
-    const extent = lastUpTo(this.#buckets.get(key), at) ?? this.#buckets.get(key - 1)?.at(-1);
+    let extent = lastUpTo(this.#slots[key % SLOTS], at);
+    if (extent === undefined || at >= extent.end)
+      extent = key > 0 ? lastUpTo(this.#slots[(key - 1) % SLOTS], at) : undefined;
     if (extent === undefined || at >= extent.end) return undefined;
     if (!extent.isLost) return extent;
     this.#remove(extent);
