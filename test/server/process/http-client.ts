@@ -32,6 +32,8 @@ export function tokenAt(token: string, position: number): string {
   return `${generation}_${String(position).padStart(16, '0')}`;
 }
 
+const ignore = (): void => {};
+
 /** See the head of the module. */
 export class HttpClient {
   readonly port: number;
@@ -58,7 +60,15 @@ export class HttpClient {
     return new Promise((resolve, reject) => {
       const { port } = this;
       const sent = request({ host: '127.0.0.1', port, method, path, headers, agent: this.#agent, signal });
-      sent.on('response', resolve).on('error', reject);
+      // Between two requests a connection belongs to nobody, and may break or be aborted just then.
+      sent.on('socket', (socket) => {
+        if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore);
+      });
+      sent.on('error', reject).on('response', (reply) => {
+        // Who reads it hears of it; after its end nobody does.
+        reply.on('error', ignore);
+        resolve(reply);
+      });
       if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
         sent.end(body);
         return;

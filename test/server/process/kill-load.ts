@@ -335,7 +335,8 @@ export class Churner {
   }
 }
 
-function bodyOf(encoding: Encoding, lines: readonly string[]): string {
+/** The body of a request that appends these messages. */
+export function bodyOf(encoding: Encoding, lines: readonly string[]): string {
   if (encoding !== 'json') return lines.map((line) => `${line}\n`).join('');
   return lines.length === 1 ? (lines[0] as string) : `[${lines.join(',')}]`;
 }

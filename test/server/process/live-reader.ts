@@ -18,6 +18,10 @@ export interface LiveReaderOptions {
   readonly from: number;
   /** The server, while there is one. */
   readonly gate: Gate<HttpClient>;
+  /** Told of each piece that came; takes no more until this resolves. */
+  readonly onPiece?: ((reader: LiveReader) => Promise<void> | void) | undefined;
+  /** That the stream was deleted ends it, and is no mistake. */
+  readonly mayVanish?: boolean;
   /** Ends it, in the middle of whatever it does. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,10 +38,14 @@ export class LiveReader {
   connections = 0;
   /** It met a clean end. */
   hasEnded = false;
+  /** The stream was deleted. */
+  hasVanished = false;
   /** Resolves at the end of the stream, or when there is no server any more. Rejects with what must not be. */
   readonly done: Promise<void>;
   readonly #gate: Gate<HttpClient>;
   readonly #signal: AbortSignal | undefined;
+  readonly #onPiece: LiveReaderOptions['onPiece'];
+  readonly #mayVanish: boolean;
   #chunks: Buffer[] = [];
   #watchers: (() => void)[] = [];
   /** Where the oldest byte that is kept stands, and where it goes on. */
@@ -49,7 +57,8 @@ export class LiveReader {
   /** Where it goes on. */
   #token: string;
 
-  constructor({ name, kind, encoding, token, from, gate, signal }: LiveReaderOptions) {
+  constructor(options: LiveReaderOptions) {
+    const { name, kind, encoding, token, from, gate, signal, onPiece, mayVanish = false } = options;
     this.name = name;
     this.kind = kind;
     this.encoding = encoding;
@@ -58,6 +67,8 @@ export class LiveReader {
     this.#position = this.#compared = from;
     this.#gate = gate;
     this.#signal = signal;
+    this.#onPiece = onPiece;
+    this.#mayVanish = mayVanish;
     this.done = this.#run();
     // Whoever waits for it hears of it.
     this.done.catch(() => {});
@@ -104,7 +115,7 @@ export class LiveReader {
         if (this.#signal?.aborted) return;
         if (!isBroken(error)) throw error;
       }
-      if (this.hasEnded) return;
+      if (this.hasEnded || this.hasVanished) return;
     }
   }
 
@@ -117,6 +128,11 @@ export class LiveReader {
     const reply = await client.open('GET', path, { headers, signal: this.#signal });
     if (reply.statusCode === 204 && live !== 'raw') {
       this.hasEnded = reply.headers['stream-closed'] === 'true';
+      await drain(reply);
+      return;
+    }
+    if (reply.statusCode === 404 && this.#mayVanish) {
+      this.hasVanished = true;
       await drain(reply);
       return;
     }
@@ -139,6 +155,7 @@ export class LiveReader {
       this.#take(bytes.subarray(0, whole));
       if (whole < bytes.length) rest.push(bytes.subarray(whole));
       this.#token = tokenAt(this.#sample, this.#position);
+      await this.#onPiece?.(this);
     }
     if (rest.length > 0) throw new Error(`${this} came to an end inside of a message`);
     this.hasEnded = true;
@@ -148,6 +165,7 @@ export class LiveReader {
     const body = await drain(reply);
     this.#take(this.encoding === 'json' ? linesOf(body.toString()) : body);
     this.#goOnAt(reply.headers['stream-next-offset']);
+    await this.#onPiece?.(this);
     this.hasEnded = reply.headers['stream-closed'] === 'true';
   }
 
@@ -164,6 +182,7 @@ export class LiveReader {
       const last = events.pop() as string;
       if (last !== '') rest.push(last);
       for (const event of events) this.#takeEvent(event);
+      await this.#onPiece?.(this);
     }
   }
 
