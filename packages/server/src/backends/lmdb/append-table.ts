@@ -3,8 +3,11 @@ import { StorageError } from '../../errors.ts';
 import { Arena } from './arena.ts';
 import { appendKey, offsetOf, pieceKey, streamKey, timeOf } from './keys.ts';
 
-/** Largest value: what fills sixteen pages of LMDB, which needs sixteen bytes for itself. LMDB brings values as a whole only. */
-const PIECE = 16 * 4096 - 16;
+/**
+ * Largest value: what fills a page of LMDB, which needs 24 bytes for itself. So any free page will do for it, and no more than that is
+ * copied for nothing when a part of an append is read.
+ */
+const PIECE = 4096 - 24;
 
 /** Where the bytes of the values that LMDB shows go to. */
 interface Window {
@@ -21,7 +24,7 @@ interface Window {
  */
 export class AppendTable {
   /** Values come as their lengths: their bytes are in the window. */
-  readonly #pieces: Database<Buffer | number, Buffer>;
+  readonly table: Database<Buffer | number, Buffer>;
   readonly #arena = new Arena();
   #window: Window | undefined;
 
@@ -31,12 +34,12 @@ export class AppendTable {
       decode: (bytes: Uint8Array, size: number): number => this.#show(bytes, size),
     };
     const options = { name: 'appends', keyEncoding: 'binary', encoder } as const;
-    this.#pieces = root.openDB<Buffer | number, Buffer>(options);
+    this.table = root.openDB<Buffer | number, Buffer>(options);
   }
 
   /** Adds an append, in the transaction that is being made. */
   put(generation: number, offset: number, time: number, chunks: readonly Uint8Array[], size: number): void {
-    const pieces = this.#pieces;
+    const pieces = this.table;
     let key = appendKey(generation, offset, Math.max(0, Math.floor(time)));
     let chunk = 0;
     let used = 0;
@@ -66,7 +69,7 @@ export class AppendTable {
   /** Offset after the last byte; undefined if there is none. */
   tail(generation: number): number | undefined {
     const range = { start: streamKey(generation + 1), end: streamKey(generation), reverse: true, limit: 1 };
-    for (const { key, value } of this.#pieces.getRange(range)) return offsetOf(key) + (value as number);
+    for (const { key, value } of this.table.getRange(range)) return offsetOf(key) + (value as number);
     return undefined;
   }
 
@@ -80,7 +83,7 @@ export class AppendTable {
     try {
       let expected = window.position;
       const range = { start: start ?? streamKey(generation), end: pieceKey(generation, to) };
-      for (const { key } of this.#pieces.getRange(range)) {
+      for (const { key } of this.table.getRange(range)) {
         if (offsetOf(key) !== expected) break;
         expected = window.position;
       }
@@ -104,7 +107,7 @@ export class AppendTable {
   /** At most `limit` keys of pieces that begin from `from` on and before `to`, in order. */
   keys(generation: number, from: number, to: number, limit: number): Buffer[] {
     if (from >= to) return [];
-    return [...this.#pieces.getKeys({ start: pieceKey(generation, from), end: pieceKey(generation, to), limit })];
+    return [...this.table.getKeys({ start: pieceKey(generation, from), end: pieceKey(generation, to), limit })];
   }
 
   /** Where the last piece begins that begins at `offset` or before; `offset` if there is none. */
@@ -115,17 +118,17 @@ export class AppendTable {
 
   /** Removes a piece, in the transaction that is being made. */
   remove(key: Buffer): void {
-    this.#pieces.remove(key);
+    this.table.remove(key);
   }
 
   #keyAt(generation: number, offset: number): Buffer | undefined {
     const range = { start: pieceKey(generation, offset + 1), end: streamKey(generation), reverse: true, limit: 1 };
-    for (const key of this.#pieces.getKeys(range)) return key;
+    for (const key of this.table.getKeys(range)) return key;
     return undefined;
   }
 
   #first(range: { start: Buffer; end: Buffer; reverse?: boolean }): { offset: number; time: number } | undefined {
-    for (const key of this.#pieces.getKeys(range)) {
+    for (const key of this.table.getKeys(range)) {
       const time = timeOf(key);
       if (time !== undefined) return { offset: offsetOf(key), time };
     }

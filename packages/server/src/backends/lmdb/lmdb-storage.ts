@@ -1,4 +1,4 @@
-import { StorageError } from '../../errors.ts';
+import { InvalidArgumentError, StorageError } from '../../errors.ts';
 import type { DurabilityLevel } from '../backend.ts';
 import type { Interval } from '../local/intervals.ts';
 import type { Storage, StorageWrite, StreamRecord } from '../local/storage.ts';
@@ -6,12 +6,15 @@ import { factKey, factName, LONGEST_FACT_NAME, streamKey } from './keys.ts';
 import { LmdbStore } from './lmdb-store.ts';
 import { ALL, Removals } from './removals.ts';
 import { retainFrom } from './retain-from.ts';
+import { Room } from './room.ts';
 import { failureOf } from './storage-failure.ts';
 import { WriteQueue } from './write-queue.ts';
 
 const GENERATION_KEY = Buffer.from('generation');
 /** A read brings no more at once, whatever it is asked for. */
 const LARGEST_READ = 1024 * 1024;
+/** A store that holds nothing has some pages already. */
+const LEAST_LIMIT = 1024 * 1024;
 /** LMDB and Node count up to here. */
 const LARGEST_APPEND = 2 ** 31 - 1;
 
@@ -26,6 +29,11 @@ export interface LmdbStorageOptions {
    * the process, but a loss of power may cost anything, the whole store too. Default `'disk'`.
    */
   readonly level?: 'os' | 'disk';
+  /**
+   * Bytes that `data.mdb` may have, about. What does not fit is refused with a `StorageError` whose `isFull` is set, and fits when
+   * something was deleted or let go. The same happens by itself when only 8 MiB of the disk are free. At least 1 MiB; default: no limit.
+   */
+  readonly maxBytes?: number;
 }
 
 /**
@@ -38,7 +46,7 @@ export interface LmdbStorageOptions {
  * | `appends` | generation, offset | further bytes of it |
  * | `facts` | generation, name | value |
  * | `removals` | generation | what of it is being removed, as JSON |
- * | `meta` | `format`, `generation` (the last), `owner` | |
+ * | `meta` | `format`, `generation` (the last), `owner`, `reserve` | |
  */
 export class LmdbStorage implements Storage {
   readonly level: DurabilityLevel;
@@ -52,12 +60,15 @@ export class LmdbStorage implements Storage {
   #isClosed = false;
 
   /** @throws StoreInUseError, StorageError */
-  constructor({ path, level = 'disk' }: LmdbStorageOptions) {
+  constructor({ path, level = 'disk', maxBytes = Number.POSITIVE_INFINITY }: LmdbStorageOptions) {
+    if (!(maxBytes >= LEAST_LIMIT)) {
+      throw new InvalidArgumentError(`maxBytes is ${maxBytes}; at least ${LEAST_LIMIT} are needed`);
+    }
     this.level = level;
     const store = new LmdbStore({ path, isSynced: level === 'disk' });
     this.#store = store;
-    this.#queue = new WriteQueue(store.root, store.folder, () => store.appends.written());
-    this.#removals = new Removals(store.removals, store.appends, store.facts, this.#queue);
+    this.#queue = new WriteQueue(store, new Room(store, maxBytes));
+    this.#removals = new Removals(store, this.#queue);
     this.#generation = Number(store.meta.get(GENERATION_KEY)?.toString() ?? 0);
   }
 
@@ -100,17 +111,28 @@ export class LmdbStorage implements Storage {
       throw new StorageError(`An append of ${size} bytes is too large: at most ${LARGEST_APPEND} are stored as one`);
     }
     // All that can throw comes before the transaction, which is not undone then.
-    const factKeys = [...(facts ?? [])].map(([name, value]) => [keyOfFact(generation, name), value] as const);
-    await this.#queue.run(size, () => {
+    const factKeys: (readonly [key: Buffer, value: string | undefined])[] = [];
+    const json = record === undefined ? undefined : Buffer.from(JSON.stringify(record));
+    const isNew = record !== undefined && generation > this.#generation;
+    // A record that changes takes no more room than before.
+    let more = isNew ? (json?.length ?? 0) : 0;
+    if (facts !== undefined) {
+      for (const [name, value] of facts) {
+        factKeys.push([keyOfFact(generation, name), value]);
+        more += name.length + (value?.length ?? 0);
+      }
+    }
+    const apply = (): void => {
       if (size > 0) appends.put(generation, offset, time, chunks, size);
       for (const [key, value] of factKeys) {
         if (value === undefined) factTable.remove(key);
         else factTable.put(key, Buffer.from(value));
       }
-      if (record === undefined) return;
-      streams.put(streamKey(generation), Buffer.from(JSON.stringify(record)));
-      if (generation > this.#generation) meta.put(GENERATION_KEY, Buffer.from(String(generation)));
-    });
+      if (json === undefined) return;
+      streams.put(streamKey(generation), json);
+      if (isNew) meta.put(GENERATION_KEY, Buffer.from(String(generation)));
+    };
+    await this.#queue.run({ generation, size: size + more, apply });
     if (size > 0) this.#tails.set(generation, offset + size);
     if (record !== undefined && generation > this.#generation) {
       this.#generation = generation;
@@ -133,24 +155,18 @@ export class LmdbStorage implements Storage {
   async trim(generation: number, head: number, record: StreamRecord, held: readonly Interval[]): Promise<void> {
     this.#check();
     const removal = { to: head, held: held.filter(({ from }) => from < head) };
-    await this.#queue.run(0, () => {
-      this.#store.streams.put(streamKey(generation), Buffer.from(JSON.stringify(record)));
-      this.#removals.note(generation, removal);
-    });
+    const key = streamKey(generation);
+    const value = Buffer.from(JSON.stringify(record));
+    await this.#removals.add(generation, removal, () => void this.#store.streams.put(key, value));
     this.#heads.set(generation, head);
-    this.#removals.begin(generation, removal);
   }
 
   /** As {@link trim}. */
   async drop(generation: number): Promise<void> {
     this.#check();
-    await this.#queue.run(0, () => {
-      this.#store.streams.remove(streamKey(generation));
-      this.#removals.note(generation, ALL);
-    });
+    await this.#removals.add(generation, ALL, () => void this.#store.streams.remove(streamKey(generation)));
     this.#tails.delete(generation);
     this.#heads.delete(generation);
-    this.#removals.begin(generation, ALL);
   }
 
   async close(): Promise<void> {

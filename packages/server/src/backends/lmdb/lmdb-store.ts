@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { ServerError, StorageError } from '../../errors.ts';
 import { AppendTable } from './append-table.ts';
+import { checkFile } from './check-file.ts';
 import { StoreLock } from './store-lock.ts';
 
 /** Changes when what is stored is read in another way. */
@@ -39,7 +40,7 @@ export class LmdbStore {
   constructor({ path, isSynced }: LmdbStoreOptions) {
     this.#isSynced = isSynced;
     this.folder = folderAt(path);
-    this.root = openRoot(this.folder, isSynced);
+    this.root = openRoot(this.folder, path, isSynced);
     try {
       this.#lock = new StoreLock(this.root, path);
       checkOrigin(this.root, path);
@@ -87,10 +88,11 @@ function folderAt(path: string): string {
   }
 }
 
-function openRoot(path: string, isSynced: boolean): RootDatabase<Buffer, Buffer> {
+function openRoot(folder: string, path: string, isSynced: boolean): RootDatabase<Buffer, Buffer> {
   try {
+    checkFile(join(folder, 'data.mdb'), path);
     return open<Buffer, Buffer>({
-      path,
+      path: folder,
       keyEncoding: 'binary',
       maxDbs: 8,
       noSubdir: false,
@@ -101,7 +103,7 @@ function openRoot(path: string, isSynced: boolean): RootDatabase<Buffer, Buffer>
       eventTurnBatching: false,
     });
   } catch (cause) {
-    throw openingFailure(path, cause);
+    throw cause instanceof StorageError ? cause : openingFailure(path, cause);
   }
 }
 

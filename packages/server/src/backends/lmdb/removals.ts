@@ -2,6 +2,7 @@ import type { Database } from 'lmdb';
 import type { Interval } from '../local/intervals.ts';
 import type { AppendTable } from './append-table.ts';
 import { generationOf, streamKey } from './keys.ts';
+import type { LmdbStore } from './lmdb-store.ts';
 import type { WriteQueue } from './write-queue.ts';
 
 /** Keys that are removed in one transaction: what is appended in the meantime waits that long. */
@@ -35,24 +36,27 @@ export class Removals {
   #running: Promise<void> | undefined;
   #isStopped = false;
 
-  constructor(noted: Bytes, appends: AppendTable, facts: Bytes, queue: WriteQueue) {
-    this.#noted = noted;
-    this.#appends = appends;
-    this.#facts = facts;
+  constructor(store: LmdbStore, queue: WriteQueue) {
+    this.#noted = store.removals;
+    this.#appends = store.appends;
+    this.#facts = store.facts;
     this.#queue = queue;
-    for (const { key, value } of noted.getRange({})) {
+    for (const { key, value } of this.#noted.getRange({})) {
       this.#pending.set(generationOf(key), JSON.parse(value.toString()) as Removal);
     }
     this.resume();
   }
 
-  /** Notes it instead of what was noted before, in the transaction that is being made; `begin` follows when that is committed. */
-  note(generation: number, removal: Removal): void {
-    this.#latest.set(generation, removal);
-    this.#noted.put(streamKey(generation), Buffer.from(JSON.stringify(removal)));
-  }
-
-  begin(generation: number, removal: Removal): void {
+  /**
+   * Has `apply` write why it is to go, notes it instead of what was noted before, and begins. Resolves when it is sure to go; rejects with
+   * `StorageError`, and then nothing has changed.
+   */
+  async add(generation: number, removal: Removal, apply: () => void): Promise<void> {
+    await this.#write(() => {
+      apply();
+      this.#latest.set(generation, removal);
+      this.#noted.put(streamKey(generation), Buffer.from(JSON.stringify(removal)));
+    });
     this.#pending.set(generation, removal);
     this.resume();
   }
@@ -72,7 +76,7 @@ export class Removals {
   }
 
   async #run(): Promise<void> {
-    // A removal needs some pages itself, so a full disk takes only small ones.
+    // A removal needs some pages itself, so a disk that is full takes only small ones.
     let limit = AT_ONCE;
     while (!this.#isStopped) {
       const [first] = this.#pending;
@@ -88,6 +92,10 @@ export class Removals {
     }
   }
 
+  #write(apply: () => void): Promise<void> {
+    return this.#queue.run({ generation: 0, size: 0, apply });
+  }
+
   /** Says whether nothing is left. */
   async #piece(generation: number, removal: Removal, limit: number): Promise<boolean> {
     const pieces = this.#piecesOf(generation, removal, limit);
@@ -95,7 +103,7 @@ export class Removals {
     const range = { start: streamKey(generation), end: streamKey(generation + 1), limit: left };
     const facts = left === 0 ? [] : [...this.#facts.getKeys(range)];
     const isLast = pieces.length + facts.length < limit;
-    await this.#queue.run(0, () => {
+    await this.#write(() => {
       for (const key of pieces) this.#appends.remove(key);
       for (const key of facts) this.#facts.remove(key);
       // More may have been noted since.

@@ -1,13 +1,22 @@
-import { ABORT, type RootDatabase } from 'lmdb';
-import type { StorageError } from '../../errors.ts';
+import { ABORT } from 'lmdb';
+import { StorageError } from '../../errors.ts';
+import type { LmdbStore } from './lmdb-store.ts';
+import { type Room, roomFor } from './room.ts';
 import { storageFailure } from './storage-failure.ts';
 
 /** A transaction takes no more tasks when it has so many bytes. */
 const BYTES_AT_ONCE = 16 * 1024 * 1024;
 
-interface Task {
+export interface WriteTask {
+  /** Of the stream: what is called after a write of it that fails, and before that is known, fails too. 0: of none. */
+  readonly generation: number;
+  /** By about so many bytes the store grows. */
   readonly size: number;
+  /** Puts and removes, in the transaction that is being made. Must not throw. */
   readonly apply: () => void;
+}
+
+interface Waiting extends WriteTask {
   readonly resolve: () => void;
   readonly reject: (reason: StorageError) => void;
 }
@@ -20,35 +29,24 @@ interface Task {
  * everything fails from there on, until it is opened anew.
  */
 export class WriteQueue {
-  readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #folder: string;
-  readonly #written: () => void;
+  readonly #store: LmdbStore;
+  readonly #room: Room;
   readonly #next = (): void => void this.#commit();
-  #waiting: Task[] = [];
+  #waiting: Waiting[] = [];
   #isBusy = false;
   #idle: (() => void)[] = [];
   #broken: StorageError | undefined;
 
-  /** `written` is called after each transaction, whatever became of it. */
-  constructor(root: RootDatabase<Buffer, Buffer>, folder: string, written: () => void) {
-    this.#root = root;
-    this.#folder = folder;
-    this.#written = written;
+  constructor(store: LmdbStore, room: Room) {
+    this.#store = store;
+    this.#room = room;
   }
 
-  /** Set when nothing can be written until the store is opened anew. */
-  get broken(): StorageError | undefined {
-    return this.#broken;
-  }
-
-  /**
-   * Has `apply` put and remove what it wants in one of the next transactions; resolves when that is as safe as the store makes it. `size`:
-   * about how many bytes these are. Rejects with `StorageError`.
-   */
-  run(size: number, apply: () => void): Promise<void> {
+  /** Does it in one of the next transactions; resolves when that is as safe as the store makes it. Rejects with `StorageError`. */
+  run(task: WriteTask): Promise<void> {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ size, apply, resolve, reject });
+      this.#waiting.push({ ...task, resolve, reject });
       if (this.#isBusy) return;
       this.#isBusy = true;
       // What comes in the same turn of the event loop comes along.
@@ -62,20 +60,21 @@ export class WriteQueue {
   }
 
   async #commit(): Promise<void> {
-    const tasks = this.#take();
+    let tasks: readonly Waiting[] = [];
     let isApplied = false;
     try {
-      // Its own promise is the only one that tells a failure: the others are resolved from the start.
-      const commit = this.#root.batch(() => {
+      tasks = this.#take();
+      // Its own promise is the only one that tells a failure: those of its parts are resolved from the start.
+      const commit = this.#store.root.batch(() => {
         for (const { apply } of tasks) apply();
       });
       isApplied = true;
       await commit;
-      this.#written();
+      this.#store.appends.written();
       for (const { resolve } of tasks) resolve();
     } catch (cause) {
-      const failure = await storageFailure(cause, this.#folder);
-      this.#written();
+      const failure = await storageFailure(cause, this.#store.folder);
+      this.#store.appends.written();
       if (!isApplied || this.#isLost()) this.#broken = failure;
       for (const { reject } of [...tasks, ...this.#waiting.splice(0)]) reject(failure);
     }
@@ -87,22 +86,48 @@ export class WriteQueue {
     for (const tell of this.#idle.splice(0)) tell();
   }
 
-  #take(): Task[] {
+  #take(): readonly Waiting[] {
     const waiting = this.#waiting;
     let count = 0;
-    for (let bytes = 0; count < waiting.length && bytes < BYTES_AT_ONCE; count++)
-      bytes += (waiting[count] as Task).size;
-    if (count < waiting.length) return waiting.splice(0, count);
+    let bytes = 0;
+    let needed = 0;
+    for (; count < waiting.length && bytes < BYTES_AT_ONCE; count++) {
+      const { size } = waiting[count] as Waiting;
+      bytes += size;
+      needed += roomFor(size);
+    }
+    if (needed > 0 && needed > this.#room.available(needed)) this.#refuse(this.#room.available(needed));
+    if (count < waiting.length) return this.#waiting.splice(0, count);
+    const tasks = this.#waiting;
     this.#waiting = [];
-    return waiting;
+    return tasks;
   }
 
-  /** LMDB takes no more transactions when it could not write which pages are the newest. It would keep a write waiting forever. */
+  /** What does not fit fails, and what was called after it for the same stream. */
+  #refuse(available: number): void {
+    const refused = new Set<number>();
+    let left = available;
+    const tasks = this.#waiting;
+    this.#waiting = tasks.filter(({ generation, size, reject }) => {
+      const needed = roomFor(size);
+      if (!refused.has(generation) && needed <= left) {
+        left -= needed;
+        return true;
+      }
+      if (generation > 0) refused.add(generation);
+      const message = `There is no room left for the store ${this.#store.folder}: ${size} bytes more do not fit`;
+      reject(new StorageError(message, { isFull: true }));
+      return false;
+    });
+  }
+
+  /** LMDB takes no more transactions when it could not write which pages are the newest. It would keep a write waiting for ever. */
   #isLost(): boolean {
+    const { root } = this.#store;
     let id = 0;
     try {
-      this.#root.transactionSync(() => {
-        id = this.#root.getWriteTxnId();
+      root.transactionSync(() => {
+        id = root.getWriteTxnId();
         return ABORT;
       });
     } catch {
