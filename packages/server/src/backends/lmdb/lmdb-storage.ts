@@ -50,7 +50,7 @@ export interface LmdbStorageOptions {
  */
 export class LmdbStorage implements Storage {
   readonly level: DurabilityLevel;
-  readonly #store: LmdbStore;
+  readonly store: LmdbStore;
   readonly #queue: WriteQueue;
   readonly #removals: Removals;
   /** Of streams that were asked for. */
@@ -66,14 +66,14 @@ export class LmdbStorage implements Storage {
     }
     this.level = level;
     const store = new LmdbStore({ path, isSynced: level === 'disk' });
-    this.#store = store;
+    this.store = store;
     this.#queue = new WriteQueue(store, new Room(store, maxBytes));
     this.#removals = new Removals(store, this.#queue);
     this.#generation = Number(store.meta.get(GENERATION_KEY)?.toString() ?? 0);
   }
 
   *records(): Iterable<StreamRecord> {
-    for (const { value } of this.#store.streams.getRange({})) {
+    for (const { value } of this.store.streams.getRange({})) {
       const record = JSON.parse(value.toString()) as StreamRecord;
       if (record.head > 0) this.#heads.set(record.generation, record.head);
       yield record;
@@ -88,7 +88,7 @@ export class LmdbStorage implements Storage {
     return this.#reading(() => {
       const range = { start: streamKey(generation), end: streamKey(generation + 1) };
       const facts = new Map<string, string>();
-      for (const { key, value } of this.#store.facts.getRange(range)) facts.set(factName(key), value.toString());
+      for (const { key, value } of this.store.facts.getRange(range)) facts.set(factName(key), value.toString());
       return facts;
     });
   }
@@ -96,7 +96,7 @@ export class LmdbStorage implements Storage {
   tail(generation: number): number {
     let tail = this.#tails.get(generation);
     if (tail === undefined) {
-      tail = this.#reading(() => this.#store.appends.tail(generation)) ?? this.#headOf(generation);
+      tail = this.#reading(() => this.store.appends.tail(generation)) ?? this.#headOf(generation);
       this.#tails.set(generation, tail);
     }
     return tail;
@@ -104,7 +104,7 @@ export class LmdbStorage implements Storage {
 
   async write({ generation, offset, chunks, time, facts, record }: StorageWrite): Promise<void> {
     this.#check();
-    const { appends, streams, meta, facts: factTable } = this.#store;
+    const { appends, streams, meta, facts: factTable } = this.store;
     let size = 0;
     for (const { length } of chunks) size += length;
     if (size > LARGEST_APPEND) {
@@ -143,12 +143,12 @@ export class LmdbStorage implements Storage {
 
   read(generation: number, from: number, to: number, maxBytes: number): Uint8Array[] {
     const end = Math.min(to, from + Math.min(maxBytes, LARGEST_READ));
-    return end <= from ? [] : [this.#reading(() => this.#store.appends.read(generation, from, end))];
+    return end <= from ? [] : [this.#reading(() => this.store.appends.read(generation, from, end))];
   }
 
   retainFrom(generation: number, bytes: number | undefined, since: number | undefined): number {
     const [head, tail] = [this.#headOf(generation), this.tail(generation)];
-    return this.#reading(() => retainFrom(this.#store.appends, generation, { head, tail, bytes, since }));
+    return this.#reading(() => retainFrom(this.store.appends, generation, { head, tail, bytes, since }));
   }
 
   /** Resolves when that is decided for good. What is forgotten is freed from then on, by and by. */
@@ -157,14 +157,14 @@ export class LmdbStorage implements Storage {
     const removal = { to: head, held: held.filter(({ from }) => from < head) };
     const key = streamKey(generation);
     const value = Buffer.from(JSON.stringify(record));
-    await this.#removals.add(generation, removal, () => void this.#store.streams.put(key, value));
+    await this.#removals.add(generation, removal, () => void this.store.streams.put(key, value));
     this.#heads.set(generation, head);
   }
 
   /** As {@link trim}. */
   async drop(generation: number): Promise<void> {
     this.#check();
-    await this.#removals.add(generation, ALL, () => void this.#store.streams.remove(streamKey(generation)));
+    await this.#removals.add(generation, ALL, () => void this.store.streams.remove(streamKey(generation)));
     this.#tails.delete(generation);
     this.#heads.delete(generation);
   }
@@ -174,7 +174,7 @@ export class LmdbStorage implements Storage {
     this.#isClosed = true;
     await this.#removals.stop();
     await this.#queue.settled();
-    await this.#store.close();
+    await this.store.close();
   }
 
   #check(): void {
@@ -189,7 +189,7 @@ export class LmdbStorage implements Storage {
     try {
       return read();
     } catch (error) {
-      throw failureOf(error, this.#store.folder);
+      throw failureOf(error, this.store.folder);
     }
   }
 }
