@@ -10,7 +10,9 @@ import type {
   StreamConfig,
   StreamState,
 } from '../backend.ts';
-import { Agenda } from './agenda.ts';
+import { Agenda, Alarm } from './agenda.ts';
+import { Answers } from './answers.ts';
+import { Changes } from './changes.ts';
 import { LocalStream, type StreamHost } from './local-stream.ts';
 import { checkName, compareNames } from './names.ts';
 import type { Hold } from './retention.ts';
@@ -41,10 +43,9 @@ export class LocalBackend implements Backend, StreamHost {
   readonly #closeTimeout: number;
   readonly #streams = new Map<string, LocalStream>();
   readonly #byGeneration = new Map<number, LocalStream>();
-  /** Rejects what waits for the storage, but for the writes of streams, which know themselves. */
-  readonly #unanswered = new Set<(reason: unknown) => void>();
-  /** Names whose stream is being created or removed. */
-  readonly #changing = new Map<string, Promise<unknown>>();
+  /** Beside the writes of streams, which know themselves what is under way. */
+  readonly #answers = new Answers();
+  readonly #changes = new Changes();
   readonly #agenda: Agenda;
   #generation: number;
   #bytes = 0;
@@ -62,7 +63,7 @@ export class LocalBackend implements Backend, StreamHost {
     for (const record of records) this.#addStored(record);
     for (const stream of this.#streams.values()) {
       stream.retention.ring();
-      if (stream.isSoftDeleted && !stream.retention.isHeld) this.#agenda.set(stream.expiry, this.#clock.now());
+      if (stream.isSoftDeleted && !stream.retention.isHeld) this.#freeAt(stream, this.#clock.now());
     }
   }
 
@@ -87,6 +88,7 @@ export class LocalBackend implements Backend, StreamHost {
   }
 
   upkeepIn(stream: LocalStream, ms: number): void {
+    stream.upkeep ??= new Alarm(() => stream.retention.ring());
     this.#agenda.set(stream.upkeep, this.#clock.now() + ms);
   }
 
@@ -99,12 +101,6 @@ export class LocalBackend implements Backend, StreamHost {
     stream.save({ expiresAt: storedExpiry(expiresAt, ttl) }).catch(() => {});
   }
 
-  /** The alarm of a stream has rung: it was touched since, or has expired, or could not be removed before. */
-  expire(stream: LocalStream): void {
-    if (!stream.isSoftDeleted && stream.deadline > this.#clock.now()) this.#agenda.set(stream.expiry, stream.deadline);
-    else this.#free(stream).catch(() => this.#agenda.set(stream.expiry, this.#clock.now() + AGAIN));
-  }
-
   async create(
     name: string,
     config: StreamConfig,
@@ -114,7 +110,7 @@ export class LocalBackend implements Backend, StreamHost {
     while (!this.#isSettled(name)) await this.#settle(name);
     const existing = this.#find(name);
     if (existing !== undefined) return { isNew: false, stream: existing };
-    return { isNew: true, stream: await this.#alone(name, () => this.#create(name, config, options)) };
+    return { isNew: true, stream: await this.#changes.run(name, () => this.#create(name, config, options)) };
   }
 
   async open(name: string): Promise<LocalStream | undefined> {
@@ -126,7 +122,7 @@ export class LocalBackend implements Backend, StreamHost {
     while (!this.#isSettled(name)) await this.#settle(name);
     const stream = this.#find(name);
     if (stream === undefined || (generation !== undefined && generation !== stream.generation)) return false;
-    await this.#alone(name, () => this.#remove(stream));
+    await this.#changes.run(name, () => this.#remove(stream));
     return true;
   }
 
@@ -155,38 +151,22 @@ export class LocalBackend implements Backend, StreamHost {
   /** Whether the stream of that name is not being created or removed, and need not be. */
   #isSettled(name: string): boolean {
     this.check();
-    if (this.#changing.has(name)) return false;
+    if (this.#changes.isUnderWay(name)) return false;
     const stream = this.#streams.get(name);
     return stream === undefined || stream.gone !== undefined || stream.deadline > this.#clock.now();
   }
 
   async #settle(name: string): Promise<void> {
-    const change = this.#changing.get(name);
     const stream = this.#streams.get(name);
-    if (change !== undefined) await change;
+    if (this.#changes.isUnderWay(name)) await this.#changes.settled(name);
     // Its alarm is late: it is not shown any more.
-    else if (stream !== undefined) await this.#alone(name, () => this.#remove(stream));
+    else if (stream !== undefined) await this.#changes.run(name, () => this.#remove(stream));
   }
 
   #find(name: string): LocalStream | undefined {
     const stream = this.#streams.get(name);
     if (stream?.isSoftDeleted) throw new StreamSoftDeletedError(name);
     return stream;
-  }
-
-  /** Runs while nobody else creates or removes the stream of that name. To be called where it is settled. */
-  #alone<T>(name: string, run: () => Promise<T>): Promise<T> {
-    const work = run();
-    const settled: Promise<void> = work
-      .then(
-        () => {},
-        () => {},
-      )
-      .then(() => {
-        if (this.#changing.get(name) === settled) this.#changing.delete(name);
-      });
-    this.#changing.set(name, settled);
-    return work;
   }
 
   async #create(name: string, config: StreamConfig, options: CreateOptions): Promise<LocalStream> {
@@ -209,7 +189,7 @@ export class LocalBackend implements Backend, StreamHost {
     };
     const { facts, chunks = [] } = options;
     try {
-      await this.#answer(() =>
+      await this.#answers.to(() =>
         this.storage.write({
           generation: record.generation,
           offset,
@@ -272,18 +252,28 @@ export class LocalBackend implements Backend, StreamHost {
     const past = this.#clock.now() - this.#time();
     stream.latest = past + (record.config.expiresAt ?? Infinity);
     stream.deadline = past + until;
-    if (until !== Infinity && !record.isDeleted) this.#agenda.set(stream.expiry, stream.deadline);
+    if (until !== Infinity && !record.isDeleted) this.#freeAt(stream, stream.deadline);
     return stream;
+  }
+
+  /** Looks then whether it is to be removed. */
+  #freeAt(stream: LocalStream, at: number): void {
+    stream.expiry ??= new Alarm(() => {
+      // It was touched since.
+      if (!stream.isSoftDeleted && stream.deadline > this.#clock.now()) this.#freeAt(stream, stream.deadline);
+      else this.#free(stream).catch(() => this.#freeAt(stream, this.#clock.now() + AGAIN));
+    });
+    this.#agenda.set(stream.expiry, at);
   }
 
   /** Removes a stream that has expired, or one that was kept for forks if there are none. */
   async #free(stream: LocalStream): Promise<void> {
     const { name } = stream;
-    for (let other = this.#changing.get(name); other !== undefined; other = this.#changing.get(name)) await other;
+    while (this.#changes.isUnderWay(name)) await this.#changes.settled(name);
     if (this.#closed !== undefined || this.#streams.get(name) !== stream) return;
     if (stream.isSoftDeleted) {
-      if (!stream.retention.isHeld) await this.#alone(name, () => this.#drop(stream));
-    } else await this.#alone(name, () => this.#remove(stream));
+      if (!stream.retention.isHeld) await this.#changes.run(name, () => this.#drop(stream));
+    } else await this.#changes.run(name, () => this.#remove(stream));
   }
 
   /** When it rejects, the stream is there as before. */
@@ -306,7 +296,7 @@ export class LocalBackend implements Backend, StreamHost {
         if (stream.gone === reason) stream.gone = undefined;
         throw error;
       }
-      this.#agenda.set(stream.expiry, this.#clock.now() + AGAIN);
+      this.#freeAt(stream, this.#clock.now() + AGAIN);
     }
     stream.finish(reason);
   }
@@ -315,7 +305,7 @@ export class LocalBackend implements Backend, StreamHost {
   async #drop(stream: LocalStream): Promise<void> {
     stream.isDropped = true;
     try {
-      await this.#answer(() => this.storage.drop(stream.generation));
+      await this.#answers.to(() => this.storage.drop(stream.generation));
     } catch (error) {
       stream.isDropped = false;
       throw toStorageError(error);
@@ -333,16 +323,7 @@ export class LocalBackend implements Backend, StreamHost {
   async #release(source: LocalStream, hold: Hold): Promise<void> {
     source.retention.release(hold);
     if (!source.isSoftDeleted) return;
-    await this.#free(source).catch(() => this.#agenda.set(source.expiry, this.#clock.now() + AGAIN));
-  }
-
-  /** What the storage answers, unless the backend is closed before. */
-  #answer(call: () => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#unanswered.add(reject);
-      const answered = (): void => void this.#unanswered.delete(reject);
-      (async () => await call())().then(resolve, reject).then(answered, answered);
-    });
+    await this.#free(source).catch(() => this.#freeAt(source, this.#clock.now() + AGAIN));
   }
 
   async #close(): Promise<void> {
@@ -350,13 +331,13 @@ export class LocalBackend implements Backend, StreamHost {
     await Promise.resolve();
     this.#agenda.stop();
     await this.#withinTimeout(async () => {
-      while (this.#changing.size > 0) await Promise.all(this.#changing.values());
+      await this.#changes.allSettled();
       await Promise.all([...this.#streams.values()].map((stream) => stream.settled()));
       for (const stream of this.#streams.values()) stream.retention.flush();
     });
     const reason = new BackendClosedError();
     for (const stream of this.#streams.values()) stream.finish(reason);
-    for (const reject of this.#unanswered) reject(reason);
+    this.#answers.abandon(reason);
     this.#streams.clear();
     this.#byGeneration.clear();
     await this.storage.close();

@@ -36,7 +36,7 @@ export class LocalCursor implements BackendCursor {
     if (here !== undefined) return here;
     return new Promise((resolve, reject) => {
       this.#wait = { resolve, reject, maxBytes, signal };
-      this.#stream.waiting.add(this);
+      this.#stream.wait(this);
       signal?.addEventListener('abort', this.#aborted);
     });
   }
@@ -97,7 +97,7 @@ export class LocalCursor implements BackendCursor {
     const wait = this.#wait;
     if (wait === undefined) return;
     this.#wait = undefined;
-    this.#stream.waiting.delete(this);
+    this.#stream.leave(this);
     wait.signal?.removeEventListener('abort', this.#aborted);
   }
 }

@@ -17,7 +17,7 @@ import type {
   StreamEnd,
   StreamState,
 } from '../backend.ts';
-import { Alarm } from './agenda.ts';
+import type { Alarm } from './agenda.ts';
 import { inheritedParts } from './lineage.ts';
 import { LocalCursor } from './local-cursor.ts';
 import { type Hold, Retention } from './retention.ts';
@@ -39,8 +39,6 @@ export interface StreamHost {
   now(): number;
   /** Its upkeep is to ring in so many milliseconds. */
   upkeepIn(stream: LocalStream, ms: number): void;
-  /** Its expiry has rung. */
-  expire(stream: LocalStream): void;
 }
 
 /**
@@ -60,11 +58,11 @@ export class LocalStream implements BackendStream, WriteOwner {
   readonly retention: Retention;
   readonly writes: WriteQueue;
   /** Rings when bytes may have become too old, and when something is to be tried again. */
-  readonly upkeep: Alarm;
+  upkeep: Alarm | undefined;
   /** Rings when it may have expired. */
-  readonly expiry: Alarm;
+  expiry: Alarm | undefined;
   /** Cursors that wait at the tail. */
-  readonly waiting: Set<LocalCursor> = new Set();
+  #waiting: Set<LocalCursor> | undefined;
   /** As it is once all that is under way is done. */
   record: StreamRecord;
   tail: number;
@@ -97,8 +95,6 @@ export class LocalStream implements BackendStream, WriteOwner {
     this.end = record.end;
     this.retention = new Retention(this);
     this.writes = new WriteQueue(host.storage, this);
-    this.upkeep = new Alarm(() => this.retention.ring());
-    this.expiry = new Alarm(() => host.expire(this));
   }
 
   get name(): string {
@@ -224,6 +220,16 @@ export class LocalStream implements BackendStream, WriteOwner {
     return this.record;
   }
 
+  /** The cursor is told what comes. */
+  wait(cursor: LocalCursor): void {
+    this.#waiting ??= new Set();
+    this.#waiting.add(cursor);
+  }
+
+  leave(cursor: LocalCursor): void {
+    this.#waiting?.delete(cursor);
+  }
+
   /** Resolves when nothing is under way. */
   settled(): Promise<void> {
     return this.writes.settled();
@@ -233,7 +239,7 @@ export class LocalStream implements BackendStream, WriteOwner {
   finish(reason: Error): void {
     this.gone = reason;
     this.writes.abandon(reason);
-    for (const cursor of [...this.waiting]) cursor.fail(reason);
+    for (const cursor of [...(this.#waiting ?? [])]) cursor.fail(reason);
   }
 
   /** For the queue of writes. */
@@ -245,7 +251,8 @@ export class LocalStream implements BackendStream, WriteOwner {
     }
     this.retention.grew(offset, size);
     resolve(this.tail);
-    if (this.waiting.size > 0) for (const cursor of [...this.waiting]) cursor.wake(offset, chunks, size);
+    const waiting = this.#waiting;
+    if (waiting !== undefined && waiting.size > 0) for (const cursor of [...waiting]) cursor.wake(offset, chunks, size);
     this.retention.apply();
   }
 
@@ -269,9 +276,16 @@ export class LocalStream implements BackendStream, WriteOwner {
     const { generation } = this;
     const { storage } = this.host;
     return new Promise((acknowledge, reject) => {
-      const resolve = (tail: number): void => acknowledge({ offset, tail, level: storage.level });
       this.writes.send(
-        { offset, chunks: full, size, change, resolve, reject, state: 'sent' },
+        {
+          offset,
+          chunks: full,
+          size,
+          change,
+          resolve: (tail) => acknowledge({ offset, tail, level: storage.level }),
+          reject,
+          state: 'sent',
+        },
         {
           generation,
           offset,

@@ -6,6 +6,7 @@ import { borderFrom, youngFrom } from './retained-from.ts';
 const SLACK = 64 * 1024;
 /** What failed is tried again after so many milliseconds, and what can wait waits so long. */
 const LATER = 1000;
+const NOTHING: readonly Interval[] = [];
 
 /** What a fork needs of its source, so that it stays though the source lets go of it. */
 export interface Hold {
@@ -26,9 +27,10 @@ export class Retention {
   /** Oldest offset that can be read. */
   head: number;
   readonly #stream: LocalStream;
-  readonly #holds = new Set<Hold>();
+  /** Most streams have no forks. */
+  #holds: Set<Hold> | undefined;
   /** All that is held, or more: what is held no longer leaves later. */
-  #held: readonly Interval[] = [];
+  #held: readonly Interval[] = NOTHING;
   #isLoose = false;
   /** Bytes of its own that are retained, for itself or for forks. */
   #bytes: number;
@@ -50,12 +52,13 @@ export class Retention {
 
   /** Whether forks need it. */
   get isHeld(): boolean {
-    return this.#holds.size > 0;
+    return this.#holds !== undefined;
   }
 
   /** Keeps for a fork what lies from `from` on, up to `to`. */
   hold(from: number, to: number): Hold {
     const hold = { from, to };
+    this.#holds ??= new Set();
     this.#holds.add(hold);
     this.#widen(hold);
     return hold;
@@ -63,7 +66,8 @@ export class Retention {
 
   /** The fork has gone. */
   release(hold: Hold): void {
-    this.#holds.delete(hold);
+    this.#holds?.delete(hold);
+    if (this.#holds?.size === 0) this.#holds = undefined;
     this.#loosen();
   }
 
@@ -75,7 +79,8 @@ export class Retention {
     this.#storedBytes += size;
     const { host, config, upkeep } = this.#stream;
     host.counted(size);
-    if (config.retainFor !== undefined && upkeep.slot < 0) host.upkeepIn(this.#stream, config.retainFor + 1);
+    if (config.retainFor !== undefined && (upkeep === undefined || upkeep.slot < 0))
+      host.upkeepIn(this.#stream, config.retainFor + 1);
   }
 
   /** Lets go of what there is too much of. */
@@ -114,8 +119,16 @@ export class Retention {
       stream.host.upkeepIn(stream, LATER);
     }
     if (head === this.head) return;
+    const less = this.head - head;
     this.head = head;
-    this.#settle();
+    if (stream.source !== undefined || this.#holds !== undefined) {
+      this.#settle();
+      return;
+    }
+    // Most streams have nothing to do with forks, and many let go of something with each append.
+    this.#bytes += less;
+    stream.host.counted(less);
+    this.#trim();
   }
 
   /** Counts anew what is retained, and frees the rest. */
@@ -161,20 +174,20 @@ export class Retention {
 
   #loosen(): void {
     this.#isLoose = true;
-    if (this.#holds.size === 0) {
+    if (this.#holds === undefined) {
       this.#tighten();
       this.#settle();
       return;
     }
     // All at once: one by one, many forks that go would cost the square of their number.
     const { host, upkeep } = this.#stream;
-    if (upkeep.slot < 0 || upkeep.at > host.now() + LATER) host.upkeepIn(this.#stream, LATER);
+    if (upkeep === undefined || upkeep.slot < 0 || upkeep.at > host.now() + LATER) host.upkeepIn(this.#stream, LATER);
   }
 
   #tighten(): void {
     this.#isLoose = false;
-    this.#held = [];
-    for (const hold of this.#holds) this.#held = withInterval(this.#held, hold);
+    this.#held = NOTHING;
+    for (const hold of this.#holds ?? []) this.#held = withInterval(this.#held, hold);
   }
 
   /** Frees what is let go of, once that is worth it. */

@@ -36,7 +36,7 @@ export class WriteQueue {
   /** Those too that are lost, as long as the storage has them. */
   #underWay = 0;
   #changes = 0;
-  #idle: (() => void)[] = [];
+  #idle: (() => void)[] | undefined;
 
   constructor(storage: Storage, owner: WriteOwner) {
     this.#storage = storage;
@@ -66,7 +66,7 @@ export class WriteQueue {
 
   /** Resolves when none is under way. */
   settled(): Promise<void> {
-    return this.#underWay === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#underWay <= 0 ? Promise.resolve() : new Promise((resolve) => (this.#idle ??= []).push(resolve));
   }
 
   /** Nobody waits for them any more: what is under way rejects, however it ends. */
@@ -112,7 +112,8 @@ export class WriteQueue {
 
   #compact(): void {
     if (this.#first === this.#writes.length) {
-      if (this.#first > 0) this.#writes.length = 0;
+      if (this.#first === 1) this.#writes.pop();
+      else this.#writes.length = 0;
       this.#first = 0;
     } else if (this.#first >= 1024 && this.#first * 2 > this.#writes.length) {
       this.#writes = this.#writes.slice(this.#first);
@@ -121,9 +122,9 @@ export class WriteQueue {
   }
 
   #tellIdle(): void {
-    if (this.#underWay > 0 || this.#idle.length === 0) return;
     const idle = this.#idle;
-    this.#idle = [];
+    if (this.#underWay > 0 || idle === undefined) return;
+    this.#idle = undefined;
     for (const tell of idle) tell();
   }
 }
