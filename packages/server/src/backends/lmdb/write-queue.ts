@@ -64,6 +64,7 @@ export class WriteQueue {
     let isApplied = false;
     try {
       tasks = this.#take();
+      if (tasks.length === 0) return this.#goOn();
       // Its own promise is the only one that tells a failure: those of its parts are resolved from the start.
       const commit = this.#store.root.batch(() => {
         for (const { apply } of tasks) apply();
@@ -75,9 +76,13 @@ export class WriteQueue {
     } catch (cause) {
       const failure = await storageFailure(cause, this.#store.folder);
       this.#store.appends.written();
-      if (!isApplied || this.#isLost()) this.#broken = failure;
+      if (!isApplied || this.#isLost()) this.#broken = brokenBy(failure, this.#store.folder);
       for (const { reject } of [...tasks, ...this.#waiting.splice(0)]) reject(failure);
     }
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#waiting.length > 0) {
       setImmediate(this.#next);
       return;
@@ -96,7 +101,10 @@ export class WriteQueue {
       bytes += size;
       needed += roomFor(size);
     }
-    if (needed > 0 && needed > this.#room.available(needed)) this.#refuse(this.#room.available(needed));
+    if (needed > 0) {
+      const available = this.#room.available(needed);
+      if (needed > available) this.#refuse(available);
+    }
     if (count < waiting.length) return this.#waiting.splice(0, count);
     const tasks = this.#waiting;
     this.#waiting = [];
@@ -110,7 +118,7 @@ export class WriteQueue {
     const tasks = this.#waiting;
     this.#waiting = tasks.filter(({ generation, size, reject }) => {
       const needed = roomFor(size);
-      if (!refused.has(generation) && needed <= left) {
+      if (!refused.has(generation) && (needed === 0 || needed <= left)) {
         left -= needed;
         return true;
       }
@@ -135,4 +143,9 @@ export class WriteQueue {
     }
     return id === 0;
   }
+}
+
+function brokenBy(failure: StorageError, folder: string): StorageError {
+  const message = `The store ${folder} takes no more writes until it is opened again, after this: ${failure.message}`;
+  return new StorageError(message, { cause: failure });
 }
