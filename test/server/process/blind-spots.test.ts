@@ -12,8 +12,8 @@ import { Random } from '../../support/random.ts';
 import { randomSeed } from '../../support/seed.ts';
 import { Gate } from './gate.ts';
 import { type Answer, HttpClient, pathOf, positionOf } from './http-client.ts';
-import { TYPES } from './kill-load.ts';
 import { type Encoding, LiveReader, type ReaderKind } from './live-reader.ts';
+import { TYPES } from './messages.ts';
 import { ServerProcess } from './server-process.ts';
 
 const KINDS: readonly ReaderKind[] = ['events', 'events-by-id', 'long-poll', 'raw'];

@@ -9,11 +9,15 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../support/random.ts';
 import { randomSeed } from '../../support/seed.ts';
+import { Churner } from './churner.ts';
+import { Counts } from './counts.ts';
+import { Forker } from './forker.ts';
 import { Gate } from './gate.ts';
 import { type HttpClient, pathOf } from './http-client.ts';
-import { Churner, Counts, Log, LogWriter, Uploader } from './kill-load.ts';
 import { LiveReader, type ReaderKind } from './live-reader.ts';
+import { Log, LogWriter } from './log.ts';
 import { quietPort, ServerProcess } from './server-process.ts';
+import { Uploader } from './uploader.ts';
 
 const isCi = /^(true|1)$/.test(process.env.CI ?? '');
 const ROUNDS = Number(process.env.FANPIPE_KILL_ROUNDS ?? (isCi ? 50 : 10));
@@ -25,7 +29,7 @@ class KillScene {
   readonly counts = new Counts();
   readonly logs: readonly Log[];
   readonly uploader: Uploader;
-  readonly churners: readonly Churner[];
+  readonly others: readonly (Churner | Forker)[];
   readonly writers: { run(gate: Gate<HttpClient>): Promise<void> }[];
   readonly readers: LiveReader[] = [];
   /** For writers it opens once it has been looked up what became of what they wrote. */
@@ -48,8 +52,11 @@ class KillScene {
       new Log('logs/ÄÖ 漢', 'bytes'),
     ];
     this.uploader = new Uploader('uploads', counts, child());
-    this.churners = Array.from({ length: 3 }, (_, i) => new Churner(`churn${i}`, 1 + i * i * 3, counts, child()));
-    this.writers = [this.uploader, ...this.churners];
+    this.others = [
+      ...[1, 4, 12].map((names) => new Churner(`churn${names}`, names, counts, child())),
+      ...[1, 2].map((i) => new Forker(`forks${i}`, counts, child())),
+    ];
+    this.writers = [this.uploader, ...this.others];
     while (this.writers.length < IN_FLIGHT) {
       const i = this.writers.length;
       const log = this.logs[i % this.logs.length] as Log;
@@ -87,7 +94,7 @@ class KillScene {
 
   /** Looks up all that there is, and compares with it what was acknowledged and what readers got. */
   async check(client: HttpClient): Promise<void> {
-    for (const checked of [...this.logs, this.uploader, ...this.churners]) await checked.check(client);
+    for (const checked of [...this.logs, this.uploader, ...this.others]) await checked.check(client);
     for (const reader of this.readers) reader.compare(this.contentOf(reader));
   }
 

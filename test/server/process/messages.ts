@@ -17,6 +17,13 @@ export interface Message {
   readonly parts: number;
 }
 
+/** Types of streams that show their bytes so. */
+export const TYPES: Readonly<Record<Encoding, string>> = {
+  bytes: 'application/octet-stream',
+  text: 'text/plain; charset=utf-8',
+  json: 'application/json',
+};
+
 const sumOf = (text: string): string => createHash('sha1').update(text).digest('hex').slice(0, 12);
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789äöüß€😀漢字';
 const ALPHABET = [...LETTERS];
@@ -40,6 +47,12 @@ export function makeAppend(encoding: Encoding, writer: string, append: number, r
     const text = `${writer} ${append} ${i + 1}/${parts} ${payload}`;
     return encoding === 'json' ? JSON.stringify({ text, sum: sumOf(text) }) : `${text} ${sumOf(text)}`;
   });
+}
+
+/** The body of a request that appends these messages. */
+export function bodyOf(encoding: Encoding, lines: readonly string[]): string {
+  if (encoding !== 'json') return lines.map((line) => `${line}\n`).join('');
+  return lines.length === 1 ? (lines[0] as string) : `[${lines.join(',')}]`;
 }
 
 /** Reads a line. Throws when it is not one that was written. */

@@ -13,9 +13,8 @@ import { Random } from '../../support/random.ts';
 import { randomSeed } from '../../support/seed.ts';
 import { Gate } from './gate.ts';
 import { HttpClient, pathOf } from './http-client.ts';
-import { bodyOf, TYPES } from './kill-load.ts';
 import { type Encoding, isBroken, LiveReader, type ReaderKind } from './live-reader.ts';
-import { makeAppend } from './messages.ts';
+import { bodyOf, makeAppend, TYPES } from './messages.ts';
 import { ServerProcess } from './server-process.ts';
 
 const isCi = /^(true|1)$/.test(process.env.CI ?? '');
@@ -235,7 +234,7 @@ function held(pid: number): { memory: number; handles: number } | undefined {
 }
 
 describe('a server in use', () => {
-  test(`for ${SECONDS} s: every reader has the right bytes, and nothing is left of it`, {
+  test(`gives every reader the right bytes for ${SECONDS} s, and nothing is left of it`, {
     timeout: (SECONDS + 120) * 1000,
   }, async () => {
     const seed = randomSeed();
