@@ -35,7 +35,7 @@ export type DurabilityLevel = 'memory' | 'os' | 'disk' | 'quorum';
 export interface StreamConfig {
   /** MIME type, as it was given. */
   readonly contentType: string;
-  /** Milliseconds without a read or a write after which the stream is deleted. */
+  /** Milliseconds without a read or a write after which the stream is deleted. With `expiresAt` the first counts. */
   readonly ttl?: number;
   /** The time, in milliseconds since 1970, at which the stream is deleted. */
   readonly expiresAt?: number;
@@ -208,11 +208,13 @@ export interface Backend {
   /**
    * Deletes the stream of that name, of that generation where one is given; says whether there was one. What waits for it
    * rejects with `StreamDeletedError`. With forks it becomes soft-deleted, and goes with the last of them.
+   *
+   * Rejects with `StreamSoftDeletedError`, and with `StorageError`: then the stream is there as before.
    */
   delete(name: string, generation?: number): Promise<boolean>;
   /** All streams that can be opened, in the order of the UTF-8 bytes of their names. */
   list(options?: ListOptions): AsyncIterable<StreamState>;
   stats(): Promise<BackendStats>;
-  /** Appends under way come to their end first. Idempotent. */
+  /** Appends under way come to their end first, as far as the store answers. Idempotent. */
   close(): Promise<void>;
 }

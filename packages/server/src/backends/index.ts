@@ -5,6 +5,7 @@
  */
 
 export * from './backend.ts';
+export type { Interval } from './local/intervals.ts';
 export { LocalBackend, type LocalBackendOptions } from './local/local-backend.ts';
 export type { Storage, StorageWrite, StreamRecord } from './local/storage.ts';
 export { type MemoryBackendOptions, memoryBackend } from './memory/index.ts';

@@ -2,11 +2,15 @@ import { LocalBackend, type LocalBackendOptions } from '../local/local-backend.t
 import { MemoryStorage } from './memory-storage.ts';
 
 export interface MemoryBackendOptions extends LocalBackendOptions {
-  /** Bytes of all streams together; appends beyond fail with a `StorageError` until there is room. Default 1 GiB. */
+  /**
+   * Bytes of all streams together, those too that only forks need. An append or a creation that does not fit rejects with a `StorageError`
+   * whose `isFull` is set, and nothing of it is taken; it fits when something was deleted, has expired or was let go. Names, facts and what
+   * a stream costs beside its bytes do not count. Default 1 GiB.
+   */
   readonly maxBytes?: number;
 }
 
-/** Keeps streams in memory: they are gone with the process. */
+/** Keeps streams in memory: they are gone with the process, or when it is closed. Acknowledges at the level `'memory'`, at once. */
 export function memoryBackend(options: MemoryBackendOptions = {}): LocalBackend {
   return new LocalBackend(new MemoryStorage(options.maxBytes ?? 2 ** 30), options);
 }
