@@ -14,27 +14,37 @@ function heap(): number {
   return heapUsed + arrayBuffers;
 }
 
-/** Bytes that each round leaves behind. */
-async function leftBy(rounds: number, run: (i: number) => Promise<void>): Promise<number> {
+/** That the heap comes back to what it was, give or take so much. The collector may take its time. */
+async function comesBack(before: number, more: number): Promise<void> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 30 && least > before + more; i++) {
+    await settle();
+    least = Math.min(least, heap());
+  }
+  expect(least - before).toBeLessThan(more);
+}
+
+/** That so many rounds leave at most so many bytes behind, each. */
+async function leaves(most: number, rounds: number, run: (i: number) => Promise<void>): Promise<void> {
   for (let i = 0; i < 200; i++) await run(i);
+  await settle();
   const before = heap();
   for (let i = 0; i < rounds; i++) await run(i);
   expect(await backend.stats()).toEqual({ streams: 0, bytes: 0 });
-  return (heap() - before) / rounds;
+  await comesBack(before, most * rounds);
 }
 
 test('streams that are created and deleted long before they expire leave nothing', async () => {
   const config = { ttl: 1e12, retainFor: 1e12 };
-  const left = await leftBy(20_000, async (i) => {
+  await leaves(50, 20_000, async (i) => {
     await created(backend, `s${i}`, config, { text: 'abc', facts: new Map([['a', 'b']]) });
     await backend.delete(`s${i}`);
   });
-  expect(left).toBeLessThan(50);
   expect(clock.pending).toBe(0);
 });
 
 test('forks that come and go leave nothing', async () => {
-  const left = await leftBy(3000, async () => {
+  await leaves(200, 3000, async () => {
     const source = await created(backend, 'source', { retainFor: 1e9 }, { text: 'abc' });
     const fork = await forked(source, backend, 'fork', 2, { ttl: 1e9 });
     await forked(fork, backend, 'second', 1);
@@ -42,7 +52,6 @@ test('forks that come and go leave nothing', async () => {
     await backend.delete('fork');
     await backend.delete('second');
   });
-  expect(left).toBeLessThan(200);
 });
 
 test('forks of one source that come and go leave nothing', async () => {
@@ -73,8 +82,7 @@ test('a reader that waits and gives up, again and again, leaves nothing', async 
     void cursor.next({ signal });
     cursor.close();
   }
-  await settle();
-  expect((heap() - before) / 20_000).toBeLessThan(50);
+  await comesBack(before, 20_000 * 50);
   await backend.delete('read');
 });
 
@@ -89,7 +97,7 @@ test('a stream that is written for long keeps no more than its limit', async () 
   await write(50);
   const before = heap();
   await write(500);
-  expect(heap() - before).toBeLessThan(300_000);
+  await comesBack(before, 300_000);
   expect(await stream.state()).toMatchObject({ tail: 5_500_000, head: 5_400_000 });
   await backend.delete('s');
 });
