@@ -53,6 +53,21 @@ export function retentionLaws(subject: Subject, { reopens }: { readonly reopens:
       await Promise.all(acknowledged);
     });
 
+    test('by bytes: the newest acknowledged stays, also while others are under way', async () => {
+      const { stream, writer } = await writing(subject.backend, 's', { retainBytes: 3 });
+      const acknowledged: Promise<void>[] = [];
+      for (let i = 0; i < 100; i++) {
+        acknowledged.push(
+          append(writer, `${i}`.padStart(5, '.')).then(async () => {
+            const { head, tail } = await stream.state();
+            expect(tail - head).toBe(5);
+          }),
+        );
+        if (i % 7 === 0) await settle();
+      }
+      await Promise.all(acknowledged);
+    });
+
     test('a cursor that it overtakes is told where to go on; none skips', async () => {
       const { stream, writer } = await writing(subject.backend, 's', { retainBytes: 6 });
       const [slow, fast] = [stream.cursor(0), stream.cursor(0)];
