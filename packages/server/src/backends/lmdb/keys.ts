@@ -14,9 +14,8 @@ function putNumber(key: Buffer, value: number, at: number): void {
   key.writeUInt32BE(value % HALF, at + 4);
 }
 
-function numberAt(key: Uint8Array, at: number): number {
-  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
-  return view.getUint32(at) * HALF + view.getUint32(at + 4);
+function numberAt(key: Buffer, at: number): number {
+  return key.readUInt32BE(at) * HALF + key.readUInt32BE(at + 4);
 }
 
 /** Key of what belongs to a stream as a whole. All other keys of the stream come after it, and before that of the next generation. */
@@ -27,7 +26,7 @@ export function streamKey(generation: number): Buffer {
 }
 
 /** The generation in any key of a stream. */
-export function generationOf(key: Uint8Array): number {
+export function generationOf(key: Buffer): number {
   return numberAt(key, 0);
 }
 
@@ -49,12 +48,12 @@ export function pieceKey(generation: number, offset: number): Buffer {
 }
 
 /** The offset in the key of a piece. */
-export function offsetOf(key: Uint8Array): number {
+export function offsetOf(key: Buffer): number {
   return numberAt(key, 8);
 }
 
 /** The time in the key of the first piece of an append; undefined if it is a further piece. */
-export function timeOf(key: Uint8Array): number | undefined {
+export function timeOf(key: Buffer): number | undefined {
   return key.length === 24 ? numberAt(key, 16) : undefined;
 }
 
