@@ -46,6 +46,27 @@ describe('the agenda', () => {
     }
   });
 
+  test('no timer is longer than timers can count', async () => {
+    const clock = new FakeClock();
+    const delays: number[] = [];
+    const set = clock.setTimeout.bind(clock);
+    clock.setTimeout = (callback, ms) => {
+      delays.push(ms);
+      return set(callback, ms);
+    };
+    const agenda = new Agenda(clock);
+    let rungAt = 0;
+    agenda.set(
+      new Alarm(() => {
+        rungAt = clock.now();
+      }),
+      2 ** 33 + 0.5,
+    );
+    await clock.advance(2 ** 34);
+    expect(Math.max(...delays)).toBe(2 ** 31 - 1);
+    expect(rungAt).toBe(2 ** 33 + 1);
+  });
+
   test('what is cleared or stopped does not ring, and leaves no timer', async () => {
     const clock = new FakeClock();
     const agenda = new Agenda(clock);

@@ -173,6 +173,39 @@ describe('what it asks of the storage', () => {
     await backend.close();
   });
 
+  test('on closing it stores where streams begin', async () => {
+    const memory = new MemoryStorage(1e6);
+    memory.close = async () => {};
+    const { backend, clock } = begin(memory);
+    const stream = await created(backend, 's', { retainFor: 5000 }, { text: 'abcd' });
+    await clock.advance(5000);
+    await append((await stream.acquire()).writer, 'efgh');
+    await clock.advance(3000);
+    expect(await stream.state()).toMatchObject({ head: 4, tail: 8 });
+    expect([...memory.records()]).toMatchObject([{ head: 0 }]);
+    await backend.close();
+    expect([...memory.records()]).toMatchObject([{ head: 4 }]);
+  });
+
+  test('a stream that could not be removed goes on, and frees what it lets go of', async () => {
+    let isBroken = true;
+    const storage = new ScriptedStorage(new MemoryStorage(20), (call) =>
+      isBroken && call === 'drop' ? { failure: { how: 'reject', reason: new Error('broken') } } : {},
+    );
+    const { backend } = begin(storage);
+    const stream = await created(backend, 's', { retainBytes: 4 }, { text: 'abcd' });
+    const { writer } = await stream.acquire();
+    const waiting = stream.cursor(4).next();
+    await refused(backend.delete('s'), 'ERR_FANPIPE_STORAGE');
+    isBroken = false;
+    expect(await isSettled(waiting)).toBe(false);
+    for (let i = 0; i < 20; i++) await append(writer, 'efgh');
+    expect(await waiting).toMatchObject({ offset: 4, next: 8 });
+    expect(await contents(stream)).toBe('efgh');
+    expect(await backend.delete('s')).toBe(true);
+    await backend.close();
+  });
+
   test('of what is being removed nothing is trimmed, and no alarm is left of it', async () => {
     const calls: StorageCall[] = [];
     let hold: Promise<void> | undefined;
