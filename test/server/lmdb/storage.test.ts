@@ -93,6 +93,21 @@ test(`any range can be read, and what is retained begins where an append does (s
   }
 });
 
+test('reads that begin at the last byte of a piece, at the first of the next, and around them', async () => {
+  const random = new Random(seed ^ 2);
+  const storage = open();
+  const all = Buffer.from(random.bytes(5 * PIECE + 7));
+  await storage.write({ generation: 1, offset: 0, chunks: [], time: 0, record: recordOf(1) });
+  await storage.write({ generation: 1, offset: 0, chunks: [all.subarray(0, 3 * PIECE)], time: 1 });
+  await storage.write({ generation: 1, offset: 3 * PIECE, chunks: [all.subarray(3 * PIECE)], time: 1 });
+  for (let border = PIECE; border < all.length; border += PIECE) {
+    for (const from of [border - 2, border - 1, border, border + 1]) {
+      expect(readAll(storage, 1, from, all.length).equals(all.subarray(from)), `from ${from}`).toBe(true);
+      expect(storage.store.appends.pieceAt(1, from), `piece at ${from}`).toBe(from - (from % PIECE));
+    }
+  }
+});
+
 test(`what is let go of goes, but for what is held (seed ${seed})`, async () => {
   const random = new Random(seed ^ 1);
   const path = scratch.folder();

@@ -122,8 +122,9 @@ export class AppendTable {
   }
 
   #keyAt(generation: number, offset: number): Buffer | undefined {
-    const range = { start: pieceKey(generation, offset + 1), end: streamKey(generation), reverse: true, limit: 1 };
-    for (const key of this.table.getKeys(range)) return key;
+    // The range includes its start, which is the key of a further piece that begins at the next offset.
+    const range = { start: pieceKey(generation, offset + 1), end: streamKey(generation), reverse: true, limit: 2 };
+    for (const key of this.table.getKeys(range)) if (offsetOf(key) <= offset) return key;
     return undefined;
   }
 
