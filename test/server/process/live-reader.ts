@@ -99,8 +99,12 @@ export class LiveReader {
     let same = 0;
     while (got[same] === content[at + same]) same++;
     const shown = (bytes: Buffer, from: number): string => JSON.stringify(bytes.toString('latin1', from, from + 60));
+    const places: number[] = [];
+    const piece = got.subarray(same, same + 24);
+    for (let i = content.indexOf(piece); i >= 0; i = content.indexOf(piece, i + 1)) places.push(i);
     throw new Error(
-      `${this} got something else at byte ${at + same} of ${content.length}: ${shown(got, same)} for ${shown(content, at + same)}`,
+      `${this} got something else at byte ${at + same} of ${content.length}, after ${same} bytes that were right: ` +
+        `${shown(got, same)} for ${shown(content, at + same)}. What it got stands at ${places.join(', ') || 'no place'}`,
     );
   }
 
