@@ -206,6 +206,33 @@ describe('what it asks of the storage', () => {
     await backend.close();
   });
 
+  test('a stream that expires while it is being deleted is removed once', async () => {
+    let drops = 0;
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const storage = new ScriptedStorage(new MemoryStorage(1e6), (call) => {
+      if (call !== 'drop') return {};
+      drops++;
+      return { before: () => held };
+    });
+    const { backend, clock } = begin(storage);
+    await created(backend, 's', { ttl: 1000 }, { text: 'abcd' });
+    const deleted = backend.delete('s');
+    await until('it is being removed', () => drops === 1);
+    await clock.advance(1000);
+    const creation = backend.create('s', { contentType: 't/t' });
+    expect(await isSettled(creation)).toBe(false);
+    release();
+    expect(await deleted).toBe(true);
+    expect((await creation).isNew).toBe(true);
+    await clock.advance(5000);
+    expect(drops).toBe(1);
+    expect(await backend.stats()).toEqual({ streams: 1, bytes: 0 });
+    await backend.close();
+  });
+
   test('of what is being removed nothing is trimmed, and no alarm is left of it', async () => {
     const calls: StorageCall[] = [];
     let hold: Promise<void> | undefined;

@@ -94,6 +94,20 @@ describe('SlabLog', () => {
     expect(log.retainFrom(5, undefined)).toBe(log.tail - 5);
   });
 
+  test('what lies between the head and what is held is freed', async () => {
+    const log = new SlabLog(0);
+    for (let i = 0; i < 100; i++) log.append([new Uint8Array(100_000)], 0);
+    globalThis.gc?.();
+    const before = process.memoryUsage().arrayBuffers;
+    log.trim(log.tail - 10, [{ from: 0, to: 10 }]);
+    expect(log.bytes).toBe(20);
+    await until('it is freed', () => {
+      globalThis.gc?.();
+      return before - process.memoryUsage().arrayBuffers > 9_000_000;
+    });
+    expect(log.read(0, 10, 100)[0]).toHaveLength(10);
+  });
+
   test('a clock that is put back does not keep bytes for longer than from then', () => {
     const log = new SlabLog(0);
     const hour = 3_600_000;
