@@ -182,4 +182,25 @@ test('a value that is not there is told, and not passed over', async () => {
   const message = /^The store is damaged: bytes from offset 0 on are not there/;
   expect(() => storage.read(1, 0, first.bytes.length, 10)).toThrow(message);
   expect(Buffer.concat(storage.read(1, second.offset, second.offset + 1, 1))).toEqual(second.bytes.subarray(0, 1));
+  // In the midst of what is there.
+  await storage.write({ generation: 2, offset: 0, chunks: [], time: 0, record: recordOf(2) });
+  await storage.write({ generation: 2, offset: 0, chunks: [Buffer.alloc(5 * PIECE)], time: 1 });
+  await storage.store.root.batch(() => appends.remove(appends.keys(2, 2 * PIECE, 3 * PIECE, 1)[0] as Buffer));
+  expect(() => storage.read(2, 10, 5 * PIECE, 5 * PIECE)).toThrow(`bytes from offset ${2 * PIECE} on are not there`);
+  expect(Buffer.concat(storage.read(2, 3 * PIECE, 5 * PIECE, PIECE))).toEqual(Buffer.alloc(PIECE));
+});
+
+test('what is dropped leaves nothing behind, and what stays is not touched', async () => {
+  const storage = open();
+  const { appends, facts, streams, removals } = storage.store;
+  for (const generation of [1, 2, 3]) {
+    const names = Array.from({ length: 1500 }, (_, i) => [`p:${i}`, `${generation}`] as const);
+    const record = recordOf(generation);
+    await storage.write({ generation, offset: 0, chunks: [Buffer.alloc(1)], time: 0, facts: new Map(names), record });
+  }
+  await storage.drop(2);
+  expect(storage.facts(1).size).toBe(1500);
+  await until('it is freed', () => removals.getCount({}) === 0);
+  expect([streams, appends.table, facts].map((table) => table.getCount({}))).toEqual([2, 2, 3000]);
+  expect([...storage.facts(3).values()].every((value) => value === '3')).toBe(true);
 });

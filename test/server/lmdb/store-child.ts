@@ -1,5 +1,6 @@
 /** Runs as a process of its own: see `StoreProcess`. */
 
+import { statfsSync } from 'node:fs';
 import type { BackendWriter, StreamConfig } from '../../../packages/server/src/backends/backend.ts';
 import { type LmdbBackendOptions, lmdbBackend } from '../../../packages/server/src/backends/lmdb/index.ts';
 import type { LocalBackend } from '../../../packages/server/src/backends/local/local-backend.ts';
@@ -75,6 +76,11 @@ const ops = {
         return { count, error: failureOf(error) };
       }
     }
+  },
+  /** Bytes that the disk has left. */
+  async free(path: string) {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
   },
   async state(name: string) {
     const { head, tail, end } = await (await streamOf(name)).state();
