@@ -85,6 +85,26 @@ describe('what is found when it begins', () => {
   });
 });
 
+describe('what was kept for forks before it began', () => {
+  test('is freed when they go', async () => {
+    const storage = new MemoryStorage(10);
+    const source = record(1, 'source', { config: { contentType: 't/t', retainBytes: 2 } });
+    void storage.write({ generation: 1, offset: 0, chunks: [bytes('abcd')], time: EPOCH, record: source });
+    void storage.write({ generation: 1, offset: 4, chunks: [bytes('ef')], time: EPOCH });
+    void storage.trim(1, 4, { ...source, head: 4 }, [{ from: 0, to: 2 }]);
+    const config = { contentType: 't/t', fork: { source: 'source', generation: 1, offset: 2 } };
+    void storage.write({ generation: 2, offset: 2, chunks: [], time: EPOCH, record: record(2, 'fork', { config }) });
+    const { backend } = begin(storage);
+    expect(await contents(await opened(backend, 'fork'))).toBe('ab');
+    expect(await backend.stats()).toEqual({ streams: 2, bytes: 4 });
+    await refused(created(backend, 's', {}, { text: '12345678' }), 'ERR_FANPIPE_STORAGE');
+    await backend.delete('fork');
+    expect(await backend.stats()).toEqual({ streams: 1, bytes: 2 });
+    await created(backend, 's', {}, { text: '12345678' });
+    await backend.close();
+  });
+});
+
 describe('what it asks of the storage', () => {
   test('however often a stream is touched, its expiry is seldom written', async () => {
     const calls: StorageCall[] = [];

@@ -18,7 +18,7 @@ export function borderFrom(stream: LocalStream, bytes: number): number {
   return owner === stream ? found : Math.min(border, found < least ? border : found);
 }
 
-/** The offset at which the oldest append begins that is not older than `since`. */
+/** The offset at which the oldest append begins that is not older than `since`; the tail at most. */
 export function youngFrom(stream: LocalStream, since: number): number {
   const { storage } = stream.host;
   let to = stream.tail;

@@ -114,7 +114,7 @@ export class Retention {
       if (bytes !== undefined && stream.tail - head > bytes && stream.tail > stream.border) {
         head = Math.max(head, Math.min(this.#newest, borderFrom(stream, bytes)));
       }
-      if (since !== undefined) head = Math.max(head, Math.min(stream.tail, youngFrom(stream, since)));
+      if (since !== undefined) head = Math.max(head, youngFrom(stream, since));
     } catch {
       stream.host.upkeepIn(stream, LATER);
     }
