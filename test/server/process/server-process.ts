@@ -4,12 +4,19 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 import { HttpClient } from './http-client.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const URL_LINE = /^fanpipe listens on http:\/\/127\.0\.0\.1:(\d+)\n$/;
 const RUN = `import('./packages/server/dist/cli/main.js').then(({ main }) => main(process.argv.slice(1)))
   .then((code) => process.exit(code))`;
+
+/** Those that run: a test that is stopped in the middle cannot end its own. */
+const running = new Set<ChildProcess>();
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 let isBuilt = false;
 
@@ -52,7 +59,10 @@ export class ServerProcess {
     });
     this.#child.stdout?.on('data', (text) => (this.stdout += String(text)));
     this.#child.stderr?.on('data', (text) => (this.stderr += String(text)));
-    this.exited = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+    const child = this.#child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    this.exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   }
 
   /** Starts one and waits until it listens. */
