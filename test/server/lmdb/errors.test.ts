@@ -27,6 +27,12 @@ function failureToOpen(path: string): StorageError {
   throw new Error('It was opened');
 }
 
+/** What is closed behind the back of who called takes a moment. */
+async function eventually<T>(look: () => Promise<T>, expected: T): Promise<void> {
+  for (let patience = 0; patience < 100; patience++) if ((await look()) === expected) return;
+  expect(await look()).toBe(expected);
+}
+
 describe('the folder', () => {
   test('is made, with those above it', async () => {
     const path = join(scratch.folder(), 'a', 'ü b', 'c.mdb');
@@ -113,6 +119,21 @@ describe('what is stored there', () => {
     expect(await inMeta(path, 'format', String(format))).toBe(String(format));
     await scratch.open(path).close();
   });
+});
+
+test('a record that is not one: the store is not opened, and not kept', async () => {
+  const path = scratch.folder();
+  const backend = scratch.open(path);
+  await backend.create('a', { contentType: 'text/plain' });
+  await backend.close();
+  for (const record of ['{"name":', 'null', '{}', '{"generation":7}']) {
+    const root = open<Buffer, Buffer>({ path, keyEncoding: 'binary', noSubdir: false, overlappingSync: false });
+    const streams = root.openDB<Buffer, Buffer>({ name: 'streams', encoding: 'binary', keyEncoding: 'binary' });
+    await streams.put(Buffer.from([0, 0, 0, 0, 0, 0, 0, 1]), Buffer.from(record));
+    await root.close();
+    expect(failureToOpen(path).message).toContain(path);
+    await eventually(() => inMeta(path, 'owner'), undefined);
+  }
 });
 
 test('an append that cannot be stored changes nothing, and the next one is', async () => {

@@ -2,7 +2,7 @@ import { InvalidArgumentError, StorageError } from '../../errors.ts';
 import type { DurabilityLevel } from '../backend.ts';
 import type { Interval } from '../local/intervals.ts';
 import type { Storage, StorageWrite, StreamRecord } from '../local/storage.ts';
-import { factKey, factName, LONGEST_FACT_NAME, streamKey } from './keys.ts';
+import { factKey, factName, generationOf, LONGEST_FACT_NAME, streamKey } from './keys.ts';
 import { LmdbStore } from './lmdb-store.ts';
 import { ALL, Removals } from './removals.ts';
 import { retainFrom } from './retain-from.ts';
@@ -73,8 +73,13 @@ export class LmdbStorage implements Storage {
   }
 
   *records(): Iterable<StreamRecord> {
-    for (const { value } of this.store.streams.getRange({})) {
-      const record = JSON.parse(value.toString()) as StreamRecord;
+    for (const { key, value } of this.store.streams.getRange({})) {
+      const record = this.#reading(() => JSON.parse(value.toString()) as StreamRecord | null);
+      if (record?.generation !== generationOf(key)) {
+        throw new StorageError(
+          `The store ${this.store.folder} is damaged: the record of stream ${generationOf(key)} is not there`,
+        );
+      }
       if (record.head > 0) this.#heads.set(record.generation, record.head);
       yield record;
     }
