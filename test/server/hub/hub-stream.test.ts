@@ -5,6 +5,7 @@ import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import { Hub, type LiveStream } from '../../../packages/server/src/hub/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { append, bytes } from './reading.ts';
+import { type BackendCall, wrapBackend } from './wrapped-backend.ts';
 
 let clock: FakeClock;
 let backend: Backend;
@@ -46,6 +47,19 @@ describe('from', () => {
     await settle();
     await stream.append([], { end: { kind: 'closed' } });
     expect(await text).toBe('ijkl');
+  });
+
+  test('the oldest one that is still there when it is read', async () => {
+    const { stream } = await hub.create('r', { retainBytes: 4 });
+    await append(stream, 'abcd');
+    let states = 0;
+    const before = async (call: BackendCall): Promise<void> => {
+      if (call === 'state' && ++states === 3) await append(stream, 'efgh');
+    };
+    const text = new Hub(wrapBackend(backend, { before }), { clock }).stream('r').text();
+    await settle();
+    await stream.append([], { end: { kind: 'closed' } });
+    expect(await text).toBe('efgh');
   });
 
   test('bad ones', async () => {
@@ -114,6 +128,8 @@ test('one that is cancelled, aborted or dropped frees its place', async () => {
   await settle();
   expect(await hub.stats()).toMatchObject({ readers: 0 });
   hub.stream('s');
+  await settle();
+  expect(await hub.stats()).toMatchObject({ readers: 1 });
   for (let round = 0; round < 20 && (await hub.stats()).readers > 0; round++) {
     globalThis.gc?.();
     await clock.advance(10_000);

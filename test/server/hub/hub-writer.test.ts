@@ -166,6 +166,29 @@ describe('storing', () => {
   });
 });
 
+test('streams are counted while it ends, whatever is acknowledged by then', async () => {
+  const writer = hub.writer('s');
+  await writer.write('ab');
+  await writer.flush();
+  const [attached, read] = [writer.stream(), writer.stream()];
+  hold();
+  void writer.write('c');
+  writer.close();
+  expect(read.read()?.byteLength).toBe(1);
+  expect(read.read()).toBeNull();
+  await settle();
+  expect(writer.streamCount).toBe(1);
+  openGate();
+  hold();
+  await settle();
+  expect(writer.streamCount).toBe(1);
+  openGate();
+  expect(await writer.end()).toBe(3);
+  expect(writer.streamCount).toBe(1);
+  attached.cancel();
+  expect(writer.streamCount).toBe(0);
+});
+
 describe('backpressure', () => {
   test('a write waits while more than the mark is not acknowledged', async () => {
     const writer = hub.writer('s', { highWaterMark: 10 });
@@ -333,6 +356,45 @@ describe('what the store refuses', () => {
     hub.writer('s', { create: false });
     await settle();
   });
+});
+
+test.each(['before it', 'after it'] as const)(
+  'close of the hub: an end that was asked for %s is stored too',
+  async (when) => {
+    const writer = hub.writer('s');
+    await writer.write('abc');
+    await writer.flush();
+    hold();
+    if (when === 'after it') void writer.write('d');
+    const ended = when === 'before it' ? writer.end() : undefined;
+    const closed = hub.close();
+    await settle();
+    const late = ended ?? writer.end();
+    openGate();
+    expect(await late).toBe(when === 'before it' ? 3 : 4);
+    await closed;
+    expect(await writer.end()).toBe(when === 'before it' ? 3 : 4);
+    expect(await (await backend.open('s'))?.state()).toMatchObject({ end: { kind: 'closed' } });
+  },
+);
+
+test('close of the hub with a signal: writers on a store that does not answer are told when it fires', async () => {
+  const writer = hub.writer('s');
+  await writer.write('abc');
+  await writer.flush();
+  hold();
+  void writer.write('d');
+  const lost = { code: 'ERR_FANPIPE_SERVER_CLOSED' };
+  const flushed = expect(writer.flush()).rejects.toMatchObject(lost);
+  const ended = expect(writer.end()).rejects.toMatchObject(lost);
+  const controller = new AbortController();
+  const closed = hub.close({ signal: controller.signal });
+  expect(await isSettled(closed)).toBe(false);
+  controller.abort();
+  await closed;
+  await flushed;
+  await ended;
+  openGate();
 });
 
 test('close of the hub: what was written is stored, the writer fails, and the stored stream stays open', async () => {

@@ -95,6 +95,23 @@ describe('create and open', () => {
     await expect(hub.create('s', { ttl: 1, expiresAt: 2 })).rejects.toMatchObject({
       code: 'ERR_FANPIPE_INVALID_ARGUMENT',
     });
+    for (const config of [
+      { ttl: -1 },
+      { ttl: Number.NaN },
+      { ttl: '5' as never },
+      { expiresAt: Number.POSITIVE_INFINITY },
+      { expiresAt: 9e15 },
+      { retainBytes: 0.5 },
+      { retainFor: -1 },
+      { contentType: 'text/plain\r\nX: y' },
+      { contentType: 5 as never },
+    ]) {
+      await expect(hub.create('s', config)).rejects.toMatchObject({ code: 'ERR_FANPIPE_INVALID_ARGUMENT' });
+    }
+    for (const offset of [-1, 0.5, Number.NaN]) {
+      await expect(hub.create('s', {}, { fork: { source: 't', offset } })).rejects.toThrow(/fork.offset/);
+    }
+    expect(await hub.create('s', { ttl: 0 })).toMatchObject({ isNew: true });
     for (const bad of [
       { maxStreams: -1 },
       { window: 1.5 },
@@ -300,6 +317,21 @@ describe('streams that nobody uses', () => {
     expect(await readBytes(again.read(0), 3)).toBe('abc');
   });
 
+  test('one of an earlier generation that is opened late does not stand in the way of the newest', async () => {
+    await backend.create('s', { contentType: 'text/plain' });
+    const hub = hubOf();
+    const { passed, open } = gate();
+    hooks.after = (call) => (call === 'state' ? passed : undefined);
+    const opening = hub.open('s');
+    await settle();
+    delete hooks.after;
+    await hub.delete('s');
+    const { stream } = await hub.create('s');
+    open();
+    expect((await opening).generation).toBeLessThan(stream.generation);
+    expect(await hub.open('s')).toBe(stream);
+  });
+
   test('whoever still has one, and those who open it again, have the same', async () => {
     const hub = hubOf();
     const { stream } = await hub.create('s');
@@ -332,7 +364,7 @@ async function collected(reference: WeakRef<object>): Promise<void> {
 }
 
 describe('close', () => {
-  test('nothing new is taken, what is under way is finished, then readers are told', async () => {
+  test('nothing new is taken, what is under way is finished, and readers are told', async () => {
     const hub = hubOf();
     const { stream } = await hub.create('s');
     await append(stream, 'a');
@@ -374,17 +406,22 @@ describe('close', () => {
     expect(own.pending).toBe(0);
   });
 
-  test('a signal ends the wait', async () => {
+  test('a signal ends the wait, and readers are told, though the store does not answer', async () => {
     const hub = hubOf();
     const { stream } = await hub.create('s');
     const { passed, open } = gate();
     hooks.before = (call) => (call === 'append' ? passed : undefined);
     const underWay = stream.append([bytes('b')]);
+    const writer = hub.writer('s');
+    void writer.write('c');
+    const waiting = expect(stream.read(0).next()).rejects.toMatchObject({ code: 'ERR_FANPIPE_SERVER_CLOSED' });
     const controller = new AbortController();
     const closed = hub.close({ signal: controller.signal });
     expect(await isSettled(closed)).toBe(false);
     controller.abort();
     await closed;
+    await waiting;
+    await hub.close({ signal: AbortSignal.abort() });
     open();
     await underWay;
   });

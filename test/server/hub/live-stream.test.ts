@@ -1,6 +1,6 @@
 /** Readers over past and present: no gap, no repeat, bounded memory, and every way in which a stream can end. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Backend } from '../../../packages/server/src/backends/backend.ts';
+import type { Backend, BackendStream } from '../../../packages/server/src/backends/backend.ts';
 import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import { Hub, type HubOptions, type LiveStream } from '../../../packages/server/src/hub/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -188,6 +188,37 @@ describe('past and present', () => {
   });
 });
 
+test('RETAIN: what the pump is too late for is not held against those who are further', async () => {
+  const { stream } = await hubOf({ window: 4 }).create('s', { retainBytes: 8 });
+  await append(stream, 'aaaa');
+  await append(stream, 'bbbb');
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const further = stream.read(4);
+  hooks.before = (call) => (call === 'next' ? held : undefined);
+  const here = expect(stream.read(8).next()).rejects.toMatchObject({ code: 'ERR_FANPIPE_OFFSET_GONE', offset: 8 });
+  await settle();
+  delete hooks.before;
+  await append(stream, 'cccc');
+  expect(await readBytes(further, 8)).toBe('bbbbcccc');
+  const next = nextOf(further);
+  const followed = stream.follow(12);
+  await settle();
+  // By another process, so that nobody here knows of it.
+  const other = (await backend.open('s')) as BackendStream;
+  const { writer } = await other.acquire();
+  await writer.append([bytes('dddd')]);
+  await writer.append([bytes('eeee')]);
+  release();
+  await here;
+  expect(await next).toBe('ddddeeee');
+  const follower = await followed;
+  // The window is so small that it was cut off at once.
+  expect((follower?.position ?? 0) - (follower?.missed ?? 0)).toBe(12);
+});
+
 describe('one step', () => {
   test('one next at a time', async () => {
     const stream = await streamOf();
@@ -207,6 +238,17 @@ describe('one step', () => {
     controller.abort('enough');
     await expect(next).rejects.toBe('enough');
     await expect(reader.next({ signal: controller.signal })).rejects.toBe('enough');
+    await append(stream, 'abc');
+    expect(await nextOf(reader)).toBe('abc');
+  });
+
+  test('a signal that fires while the reader looks where it is', async () => {
+    const stream = await streamOf();
+    const reader = stream.read(0);
+    const controller = new AbortController();
+    const next = reader.next({ signal: controller.signal });
+    controller.abort('enough');
+    await expect(next).rejects.toBe('enough');
     await append(stream, 'abc');
     expect(await nextOf(reader)).toBe('abc');
   });
@@ -327,6 +369,7 @@ describe('follow', () => {
     expect(await stream.follow(4)).toBeUndefined();
     expect((await stream.follow(6))?.position).toBe(6);
     await expect(stream.follow(11)).rejects.toMatchObject({ code: 'ERR_FANPIPE_OFFSET_NOT_WRITTEN' });
+    for (const bad of [-1, 0.5, Number.NaN]) await expect(stream.follow(bad)).rejects.toThrow(/whole number/);
   });
 
   test('one that falls behind the window is cut off', async () => {

@@ -170,8 +170,9 @@ export class Appender {
     (this.#newest.followers ??= []).push(append);
   }
 
+  /** An end alone takes nothing, whatever the stream has. */
   #isWithin(size: number): boolean {
-    return (this.#rules as AppendRules).tail + size - this.#head <= this.#limits.maxStreamBytes;
+    return size === 0 || (this.#rules as AppendRules).tail + size - this.#head <= this.#limits.maxStreamBytes;
   }
 
   /** A limit seems reached: asks the backend how much it retains. Whatever comes meanwhile waits, so the order stays. */
@@ -184,7 +185,9 @@ export class Appender {
         this.#head = (await this.#stream.state()).head;
         if (!this.#isWithin(append.size)) throw this.#streamIsFull(append.size);
       }
-      await this.#quota.check(append.size);
+      // Between the answer and now another stream may have taken what was free.
+      do await this.#quota.check(append.size);
+      while (!this.#quota.fits(append.size));
     } catch (error) {
       refusal = error;
     }

@@ -93,6 +93,8 @@ export class HubReader {
           this.#moveTo(result.next);
           return result;
         }
+        // It may have fired while something was awaited.
+        signal?.throwIfAborted();
         await this.#park(present, signal);
       }
     } finally {
@@ -129,7 +131,8 @@ export class HubReader {
       const parked = {
         woken: (): void => {
           this.#unpark();
-          if (present.failure === undefined) resolve();
+          // Where the present had not come to this place, it may be another one's trouble: this reader sees for itself.
+          if (present.failure === undefined || this.#position > present.tail) resolve();
           else reject(present.failure.reason);
         },
         aborted: (reason: unknown): void => {

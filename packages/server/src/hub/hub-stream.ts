@@ -1,5 +1,6 @@
 import { type ByteStream, ByteWriter } from 'fanpipe';
-import { InvalidArgumentError, StreamFailedError } from '../errors.ts';
+import type { CursorResult } from '../backends/backend.ts';
+import { InvalidArgumentError, OffsetGoneError, StreamFailedError } from '../errors.ts';
 import type { HubReader } from './hub-reader.ts';
 import type { LiveStream } from './live-stream.ts';
 import type { Swept } from './sweeper.ts';
@@ -16,7 +17,6 @@ export interface HubStreamOptions {
  * up here.
  */
 export class HubStream implements Swept {
-  readonly stream: ByteStream;
   readonly #writer: ByteWriter;
   readonly #from: 'start' | 'now' | number;
   readonly #signal: AbortSignal | undefined;
@@ -24,7 +24,7 @@ export class HubStream implements Swept {
   #isOver = false;
 
   /** @throws InvalidArgumentError */
-  constructor(open: () => Promise<LiveStream>, { from = 'start', signal }: HubStreamOptions) {
+  constructor({ from = 'start', signal }: HubStreamOptions) {
     const isOffset = typeof from === 'number' && Number.isSafeInteger(from) && from >= 0;
     if (from !== 'start' && from !== 'now' && !isOffset) {
       throw new InvalidArgumentError("`from` is 'start', 'now' or an offset, a whole number from 0");
@@ -32,14 +32,19 @@ export class HubStream implements Swept {
     this.#from = from;
     this.#signal = signal;
     this.#writer = new ByteWriter({ offset: isOffset ? from : 0, copy: false });
-    this.stream = this.#writer.stream({ overflow: 'block', highWaterMark: 0, signal });
+  }
+
+  /** To be called once. The stream is not held here: one that is dropped is found out. */
+  start(open: () => Promise<LiveStream>): ByteStream {
+    const stream = this.#writer.stream({ overflow: 'block', highWaterMark: 0, signal: this.#signal });
     void this.#feed(open);
+    return stream;
   }
 
   async #feed(open: () => Promise<LiveStream>): Promise<void> {
     try {
       const live = await open();
-      this.#reader = live.read(await this.#start(live));
+      this.#reader = live.read(await this.#origin(live));
       if (!this.sweep()) return;
       await this.#readAll(live.name, this.#reader);
     } catch (error) {
@@ -48,22 +53,38 @@ export class HubStream implements Swept {
     this.#leave();
   }
 
-  async #start(live: LiveStream): Promise<number> {
+  async #origin(live: LiveStream): Promise<number> {
     if (typeof this.#from === 'number') return this.#from;
     const { head, tail } = await live.state();
     return this.#from === 'start' ? head : tail;
   }
 
   async #readAll(name: string, reader: HubReader): Promise<void> {
-    const options = this.#signal === undefined ? undefined : { signal: this.#signal };
+    let result = await this.#first(reader);
     while (this.#writer.streamCount > 0) {
-      const result = await reader.next(options);
       if (result.end === undefined) {
         await this.#writer.writev(result.chunks);
       } else {
         if (result.end.kind === 'closed') this.#writer.close();
         else this.#writer.fail(new StreamFailedError(name, result.end.reason));
         return;
+      }
+      if (this.#writer.streamCount > 0) result = await this.#next(reader);
+    }
+  }
+
+  #next(reader: HubReader): Promise<CursorResult> {
+    return reader.next(this.#signal === undefined ? undefined : { signal: this.#signal });
+  }
+
+  /** The start may be let go of before it is read. Then the start is where the stream begins now. */
+  async #first(reader: HubReader): Promise<CursorResult> {
+    for (;;) {
+      try {
+        return await this.#next(reader);
+      } catch (error) {
+        if (this.#from !== 'start' || !(error instanceof OffsetGoneError) || error.head <= reader.position) throw error;
+        reader.skipTo(error.head);
       }
     }
   }

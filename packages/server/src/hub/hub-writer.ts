@@ -52,22 +52,33 @@ export class HubWriter extends ByteWriter {
   #underWay = 0;
   /** Bytes that are acknowledged. */
   #passed = 0;
+  /** All is acknowledged, the end too. */
+  #isStored = false;
   /** What waits for an append to come to its end. */
   #wake: (() => void) | undefined;
   #settleWatchers: { readonly size: number; readonly done: () => void }[] = [];
+  /** Resolves when all is stored, the end too, or the writer is lost. */
   readonly #done: Promise<void>;
+  #isOver!: () => void;
 
   /** @internal Writers are made with `hub.writer()`. */
-  constructor(open: () => Promise<LiveStream>, options: HubWriterOptions, onDone: (writer: HubWriter) => void) {
+  constructor(open: () => Promise<LiveStream>, options: HubWriterOptions, onDone: () => void) {
     const { create: _, highWaterMark = MARK, ...others } = options;
     super(others);
     this.#marker = super.stream({ from: 'start', overflow: 'block', highWaterMark });
     this.#batches = super.stream({ from: 'start' }).batches();
-    this.#done = this.#store(open).then(() => onDone(this));
+    this.#done = new Promise((resolve) => {
+      this.#isOver = () => {
+        onDone();
+        resolve();
+      };
+    });
+    void this.#store(open);
   }
 
   override get streamCount(): number {
-    return super.streamCount - this.#ownStreams;
+    // The one leaves just before we hear that it has read all.
+    return Math.max(0, super.streamCount - this.#ownStreams);
   }
 
   override write(chunk: Chunk, options?: WriteOptions): Promise<void> {
@@ -120,7 +131,9 @@ export class HubWriter extends ByteWriter {
       const end = await this.#storeBytes(stream);
       if (end === undefined) return;
       await this.#send(stream, [], this.bytesWritten, end);
-      this.#leave();
+      if (this.#failure !== undefined) return;
+      this.#isStored = true;
+      this.#isOver();
     } catch (error) {
       this.lose(error);
     }
@@ -145,7 +158,10 @@ export class HubWriter extends ByteWriter {
       while (this.#underWay >= UNDER_WAY) await this.#oneSettled();
       if (this.#failure !== undefined) return undefined;
     }
-    return this.#failure === undefined ? end : undefined;
+    if (this.#failure !== undefined) return undefined;
+    this.#ownStreams = 1;
+    this.#leaveIfPassed();
+    return end;
   }
 
   #oneSettled(): Promise<void> {
@@ -177,24 +193,35 @@ export class HubWriter extends ByteWriter {
   /** The marker passes what is acknowledged, and so lets writes go on. */
   #acknowledged(to: number): void {
     while (this.#passed < to && this.#failure === undefined) this.#passed += this.#marker.read()?.byteLength ?? 0;
+    if (this.#ownStreams === 1) this.#leaveIfPassed();
     const watchers = this.#settleWatchers;
     while (watchers[0] !== undefined && watchers[0].size <= this.#passed) watchers.shift()?.done();
   }
 
-  /** Resolves when what was written so far is acknowledged, or lost. Never rejects. */
-  settle(): Promise<void> {
-    if (this.#failure !== undefined || this.#passed >= this.bytesWritten) return Promise.resolve();
-    return new Promise((done) => this.#settleWatchers.push({ size: this.bytesWritten, done }));
+  /** After all was read: the marker is needed no more when it has passed all. */
+  #leaveIfPassed(): void {
+    if (this.#passed < this.bytesWritten) return;
+    this.#ownStreams = 0;
+    this.#marker.cancel();
   }
 
-  /** Gives up: the writer fails, and what is stored stays as it is. */
+  /** Resolves when what was written so far is acknowledged, and the end if there is one by then; or lost. Never rejects. */
+  async settle(): Promise<void> {
+    if (this.#failure === undefined && this.#passed < this.bytesWritten) {
+      await new Promise<void>((done) => this.#settleWatchers.push({ size: this.bytesWritten, done }));
+    }
+    if (this.#failure === undefined && this.state !== 'open') await this.#done;
+  }
+
+  /** Gives up, unless all is stored: the writer fails, and what is stored stays as it is. */
   lose(reason: unknown): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#isStored) return;
     this.#failure = { reason };
     super.fail(reason);
     this.#leave();
     for (const watcher of this.#failureWatchers) watcher();
     for (const { done } of this.#settleWatchers.splice(0)) done();
+    this.#isOver();
   }
 
   #leave(): void {

@@ -76,8 +76,8 @@ export class Hub {
   }
 
   async #create(name: string, config: NewStreamConfig, options: NewStreamOptions): Promise<Created> {
-    checkConfig(config);
     const { chunks = [], end, fork } = options;
+    checkConfig(config, fork?.offset);
     let size = 0;
     for (const chunk of chunks) size += chunk.byteLength;
     const existing = await this.backend.open(name);
@@ -121,14 +121,14 @@ export class Hub {
   async #open(name: string): Promise<LiveStream> {
     const stream = await this.backend.open(name);
     if (stream === undefined) throw new StreamNotFoundError(name);
-    const live = this.#streams.get(name, stream.generation);
+    const live = this.#streams.get(stream.generation);
     if (live === undefined) return this.#live(stream, await stream.state());
     live.used();
     return live;
   }
 
   #live(stream: BackendStream, state: StreamState): LiveStream {
-    let live = this.#streams.get(stream.name, stream.generation);
+    let live = this.#streams.get(stream.generation);
     if (live === undefined) {
       live = new LiveStream(stream, state, this.#commons);
       this.#streams.add(live);
@@ -189,9 +189,10 @@ export class Hub {
    */
   stream(name: string, options: HubStreamOptions = {}): ByteStream {
     this.#checkOpen();
-    const stream = new HubStream(() => this.open(name), options);
-    this.#sweeper.add(stream);
-    return stream.stream;
+    const source = new HubStream(options);
+    const stream = source.start(() => this.open(name));
+    this.#sweeper.add(source);
+    return stream;
   }
 
   /** What the hub has done and holds. */
@@ -204,19 +205,27 @@ export class Hub {
   }
 
   /**
-   * Ends the hub: nothing new is taken, what was written is stored, then readers are told by a `ServerClosedError`. Resolves when that
-   * is done, or at once when the signal fires; what was not stored by then is lost. May be called again.
+   * Ends the hub: nothing new is taken, and what its writers were given is stored, their ends too. Then all that wait are told by a
+   * `ServerClosedError`. Resolves when the appends under way have come to their end. When the signal fires, all are told and it
+   * resolves at once; what is not stored by then may be lost. May be called again.
    */
   close({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    this.#closing ??= this.#close(new ServerClosedError());
-    return signal === undefined ? this.#closing : orAborted(this.#closing, signal);
+    const reason = new ServerClosedError();
+    this.#closing ??= this.#close(reason);
+    return signal === undefined ? this.#closing : orAborted(this.#closing, signal, () => void this.#tell(reason));
   }
 
   async #close(reason: ServerClosedError): Promise<void> {
     await Promise.all([...this.#writers].map((writer) => writer.settle().then(() => writer.lose(reason))));
-    this.#closed = reason;
-    await Promise.all([...this.#streams.all()].map((stream) => stream.close(reason)));
+    await this.#tell(reason);
+  }
+
+  /** Tells all that wait. Resolves when the appends under way have come to their end. */
+  async #tell(reason: ServerClosedError): Promise<void> {
+    this.#closed ??= reason;
     this.#sweeper.stop();
+    for (const writer of this.#writers) writer.lose(reason);
+    await Promise.all([...this.#streams.all()].map((stream) => stream.close(reason)));
   }
 
   #checkOpen(): void {
@@ -224,11 +233,17 @@ export class Hub {
   }
 }
 
-/** Resolves when the promise does, or the signal fires. */
-function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
+/** Resolves when the promise does, or the signal fires: after `aborted` then. */
+function orAborted(promise: Promise<void>, signal: AbortSignal, aborted: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve();
+    const onAbort = (): void => {
+      aborted();
+      resolve();
+    };
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });

@@ -28,7 +28,7 @@ export interface HubCommons {
  * it.
  *
  * The past is read from the backend, the present from memory; see `HubReader` and `Present`. Once the stream is deleted, everything
- * rejects with `StreamDeletedError`.
+ * rejects with `StreamDeletedError`; but what memory has of one that had ended may be read for some seconds more.
  */
 export class LiveStream implements PresentOwner, AppendListener {
   readonly name: string;
@@ -117,11 +117,11 @@ export class LiveStream implements PresentOwner, AppendListener {
   /**
    * A reader from an offset on. It counts as one until it is closed.
    *
-   * @throws LimitExceededError, ServerClosedError
+   * @throws InvalidArgumentError, LimitExceededError, ServerClosedError
    */
   read(from: number): HubReader {
     this.checkOpen();
-    if (!Number.isSafeInteger(from) || from < 0) throw new InvalidArgumentError('An offset is a whole number from 0');
+    checkOffset(from);
     const { limits, counts } = this.#commons;
     if (this.#readers >= limits.maxReaders) {
       throw new LimitExceededError(
@@ -145,10 +145,11 @@ export class LiveStream implements PresentOwner, AppendListener {
    * memory does not have that offset: read up to the present first. A stream that is read too slowly is cut off with a
    * `DisconnectedError` of fanpipe; that says where to go on.
    *
-   * Rejects with `OffsetNotWrittenError`, `StreamDeletedError`, `ServerClosedError`, `StorageError`.
+   * Rejects with `InvalidArgumentError`, `OffsetNotWrittenError`, `StreamDeletedError`, `ServerClosedError`, `StorageError`.
    */
   async follow(from: number): Promise<ByteStream | undefined> {
     this.checkOpen();
+    checkOffset(from);
     this.#use();
     if (this.#present === undefined) {
       const { head, tail } = await this.state();
@@ -170,10 +171,7 @@ export class LiveStream implements PresentOwner, AppendListener {
         this.#touches?.start();
         return present.follow(from);
       }
-      await new Promise<void>((resolve, reject) => {
-        const woken = (): void => (present.failure === undefined ? resolve() : reject(present.failure.reason));
-        present.wait({ woken });
-      });
+      await new Promise<void>((resolve) => present.wait({ woken: resolve }));
     }
   }
 
@@ -246,3 +244,7 @@ export class LiveStream implements PresentOwner, AppendListener {
 }
 
 const NO_OPTIONS: HubAppendOptions = {};
+
+function checkOffset(offset: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw new InvalidArgumentError('An offset is a whole number from 0');
+}

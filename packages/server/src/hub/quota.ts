@@ -14,6 +14,8 @@ export class Quota {
   /** Bytes of appends under way. */
   #underWay = 0;
   #acknowledged = 0;
+  /** Appends that came to an end. */
+  #settled = 0;
   #asking: Promise<void> | undefined;
   #creating = 0;
   #created = 0;
@@ -23,27 +25,28 @@ export class Quota {
     this.#limits = limits;
   }
 
-  /** Whether so many bytes more fit, as far as is known without asking. */
+  /** Whether so many bytes more fit, as far as is known without asking. Then `began` must follow in the same step, or not at all. */
   fits(size: number): boolean {
     const { maxTotalBytes } = this.#limits;
-    return maxTotalBytes === Number.POSITIVE_INFINITY || this.#isWithin(size, maxTotalBytes);
-  }
-
-  #isWithin(size: number, maxTotalBytes: number): boolean {
+    if (size === 0 || maxTotalBytes === Number.POSITIVE_INFINITY) return true;
     return this.#known !== undefined && this.#known + this.#underWay + size <= maxTotalBytes;
   }
 
-  /** Asks the backend, then refuses what does not fit. */
+  /** Asks the backend, then refuses what does not fit. Who is told that it fits looks again: others may have been faster. */
   async check(size: number): Promise<void> {
-    const { maxTotalBytes } = this.#limits;
-    if (this.fits(size)) return;
-    await (this.#asking ??= this.#ask());
-    if (this.#isWithin(size, maxTotalBytes)) return;
-    throw new LimitExceededError(
-      'total-bytes',
-      maxTotalBytes,
-      `${size} bytes more would exceed the limit of ${maxTotalBytes} bytes for all streams together`,
-    );
+    while (!this.fits(size)) {
+      const before = this.#settled;
+      await (this.#asking ??= this.#ask());
+      if (this.fits(size)) return;
+      // Bytes that were acknowledged meanwhile may be counted twice.
+      if (this.#settled !== before) continue;
+      const { maxTotalBytes } = this.#limits;
+      throw new LimitExceededError(
+        'total-bytes',
+        maxTotalBytes,
+        `${size} bytes more would exceed the limit of ${maxTotalBytes} bytes for all streams together`,
+      );
+    }
   }
 
   /** Refuses a stream that is larger than one may be. */
@@ -61,7 +64,7 @@ export class Quota {
     const before = this.#acknowledged;
     try {
       const { bytes } = await this.#backend.stats();
-      // What was acknowledged meanwhile may be in that number or not. Counted twice it is corrected the next time.
+      // What was acknowledged meanwhile may be in that number or not.
       this.#known = bytes + this.#acknowledged - before;
     } finally {
       this.#asking = undefined;
@@ -76,6 +79,7 @@ export class Quota {
   /** It has come to an end. */
   settled(size: number, isAcknowledged: boolean): void {
     this.#underWay -= size;
+    this.#settled++;
     if (!isAcknowledged) return;
     this.#acknowledged += size;
     if (this.#known !== undefined) this.#known += size;
@@ -84,9 +88,17 @@ export class Quota {
   /** Runs `create` if there is room for one stream more, of so many bytes; those that are being created are counted in. */
   async createWithin<T>(size: number, create: () => Promise<T>): Promise<T> {
     this.checkStream(size);
-    await this.check(size);
-    await this.#checkStreams();
-    this.#creating++;
+    await this.#reserveStream();
+    try {
+      while (!this.fits(size)) await this.check(size);
+      return await this.#counted(size, create);
+    } finally {
+      this.#creating--;
+      this.#created++;
+    }
+  }
+
+  async #counted<T>(size: number, create: () => Promise<T>): Promise<T> {
     this.began(size);
     let isCreated = false;
     try {
@@ -94,23 +106,23 @@ export class Quota {
       isCreated = true;
       return result;
     } finally {
-      this.#creating--;
-      this.#created++;
       this.settled(size, isCreated);
     }
   }
 
-  async #checkStreams(): Promise<void> {
+  /** Counts one stream more as being created, if there is room for it. */
+  async #reserveStream(): Promise<void> {
     const { maxStreams } = this.#limits;
-    if (maxStreams === Number.POSITIVE_INFINITY) return;
-    for (;;) {
+    while (maxStreams !== Number.POSITIVE_INFINITY) {
       const before = this.#created;
       const { streams } = await this.#backend.stats();
       // Those that came to be while the backend was asked may be in that number or not.
       const unsure = this.#created - before;
-      if (streams + this.#creating + unsure < maxStreams) return;
+      if (streams + this.#creating + unsure < maxStreams) break;
       if (unsure > 0) continue;
       throw new LimitExceededError('streams', maxStreams, `There are ${streams} streams: the limit is ${maxStreams}`);
     }
+    // In the same step: whoever asks next must find it.
+    this.#creating++;
   }
 }

@@ -36,11 +36,37 @@ export function forkConfig(config: NewStreamConfig, source: StreamState, offset:
   };
 }
 
+/** What a header can hold. */
+const TYPE = /^[\t\x20-\x7e\x80-\xff]+$/;
+/** The latest time that has a date, in milliseconds since 1970. */
+const LATEST = 8.64e15;
+
 /** @throws InvalidArgumentError */
-export function checkConfig(config: NewStreamConfig): void {
-  if (config.ttl !== undefined && config.expiresAt !== undefined) {
+export function checkConfig(config: NewStreamConfig, forkOffset?: number): void {
+  const { contentType, ttl, expiresAt, retainBytes, retainFor } = config;
+  if (ttl !== undefined && expiresAt !== undefined) {
     throw new InvalidArgumentError('A stream has a time to live or a time of expiry, not both');
   }
+  if (contentType !== undefined && (typeof contentType !== 'string' || !TYPE.test(contentType))) {
+    throw new InvalidArgumentError('contentType must be text that a header can hold');
+  }
+  if (expiresAt !== undefined && !(Number.isFinite(expiresAt) && Math.abs(expiresAt) <= LATEST)) {
+    throw new InvalidArgumentError('expiresAt must be a time in milliseconds since 1970');
+  }
+  checkAmount('ttl', ttl);
+  checkAmount('retainFor', retainFor);
+  checkWhole('retainBytes', retainBytes);
+  checkWhole('fork.offset', forkOffset);
+}
+
+function checkAmount(name: string, ms: number | undefined): void {
+  if (ms === undefined || (Number.isFinite(ms) && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) return;
+  throw new InvalidArgumentError(`${name} must be a number of milliseconds from 0`);
+}
+
+function checkWhole(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
+  throw new InvalidArgumentError(`${name} must be a whole number from 0`);
 }
 
 /**

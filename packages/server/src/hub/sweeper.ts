@@ -24,10 +24,6 @@ export class Sweeper {
     if (this.#timer === undefined) this.#schedule();
   }
 
-  delete(member: Swept): void {
-    this.#members.delete(member);
-  }
-
   #schedule(): void {
     this.#timer = this.#clock.setTimeout(() => {
       this.#timer = undefined;
