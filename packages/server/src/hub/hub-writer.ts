@@ -77,7 +77,7 @@ export class HubWriter extends ByteWriter {
   }
 
   override get streamCount(): number {
-    // The one leaves just before we hear that it has read all.
+    // One of them leaves just before we hear that it has read all.
     return Math.max(0, super.streamCount - this.#ownStreams);
   }
 
@@ -133,6 +133,7 @@ export class HubWriter extends ByteWriter {
       await this.#send(stream, [], this.bytesWritten, end);
       if (this.#failure !== undefined) return;
       this.#isStored = true;
+      this.#leave();
       this.#isOver();
     } catch (error) {
       this.lose(error);
@@ -159,8 +160,8 @@ export class HubWriter extends ByteWriter {
       if (this.#failure !== undefined) return undefined;
     }
     if (this.#failure !== undefined) return undefined;
+    // One that has read all has left.
     this.#ownStreams = 1;
-    this.#leaveIfPassed();
     return end;
   }
 
@@ -193,16 +194,8 @@ export class HubWriter extends ByteWriter {
   /** The marker passes what is acknowledged, and so lets writes go on. */
   #acknowledged(to: number): void {
     while (this.#passed < to && this.#failure === undefined) this.#passed += this.#marker.read()?.byteLength ?? 0;
-    if (this.#ownStreams === 1) this.#leaveIfPassed();
     const watchers = this.#settleWatchers;
     while (watchers[0] !== undefined && watchers[0].size <= this.#passed) watchers.shift()?.done();
-  }
-
-  /** After all was read: the marker is needed no more when it has passed all. */
-  #leaveIfPassed(): void {
-    if (this.#passed < this.bytesWritten) return;
-    this.#ownStreams = 0;
-    this.#marker.cancel();
   }
 
   /** Resolves when what was written so far is acknowledged, and the end if there is one by then; or lost. Never rejects. */
