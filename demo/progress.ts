@@ -132,3 +132,22 @@ export function showPlain(broadcast: Broadcast, screen: Screen): Progress {
     },
   };
 }
+
+/** Shows one line, again and again in its place. */
+export function liveLine(screen: Screen): (elapsed: number, line: string) => void {
+  let isFirst = true;
+  return (_elapsed, line) => {
+    screen.write(`${isFirst ? '' : `${ESC}1A`}${line.slice(0, (screen.columns ?? 80) - 1)}${ESC}K\n`);
+    isFirst = false;
+  };
+}
+
+/** Shows a line for a log: once a second, after ten seconds every ten. */
+export function plainLine(screen: Screen): (elapsed: number, line: string) => void {
+  let next = 1000;
+  return (elapsed, line) => {
+    if (elapsed < next) return;
+    next += next < 10_000 ? 1000 : 10_000;
+    screen.write(`${line}\n`);
+  };
+}

@@ -25,7 +25,8 @@ export function summaryOf(result: BroadcastResult, mark: number): string[] {
   ];
 }
 
-function alignColumns(rows: readonly (readonly string[])[]): string[] {
+/** Rows as lines, with columns of one width. */
+export function alignColumns(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>
     row

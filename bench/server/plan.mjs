@@ -28,7 +28,7 @@ export function planOf(quick) {
       id: 'long-poll',
       title: 'an append, until one who waits for it has it',
       run: longPoll,
-      options: { rounds: quick ? 100 : 400, size },
+      options: { rounds: quick ? 500 : 3000, size },
       servers: ALL,
     },
     {

@@ -10,6 +10,8 @@ import { type Broadcast, type BroadcastResult, type ReaderResult, startBroadcast
 import { formatBytes, formatCount, formatRate, formatSeconds, formatShare } from '../../demo/format.ts';
 import { Rates, showLive, showPlain, tableOf } from '../../demo/progress.ts';
 import { createReaders } from '../../demo/readers.ts';
+import { type RelayResult, relay } from '../../demo/server/relay.ts';
+import { relayProblems, relaySummary } from '../../demo/server/relay-report.ts';
 import { openSource } from '../../demo/source.ts';
 import { problemsOf, summaryOf } from '../../demo/summary.ts';
 
@@ -70,6 +72,21 @@ describe('the demo as a command', () => {
     expect(stderr).toBe('');
     expect(stdout).toContain('all 5 readers saw the same 3,000,000 bytes');
     expect(stdout).toContain(`SHA-256 ${sha256(data)}`);
+    expect(stdout).toContain(
+      '49 clients got the same 3,000,000 bytes over HTTP, and one that never read held nobody up',
+    );
+    expect(stdout.split(`SHA-256 ${sha256(data)}`)).toHaveLength(3);
+    for (const [kind, count] of [
+      ['fast', 28],
+      ['slow', 8],
+      ['events', 4],
+      ['long-poll', 4],
+      ['late', 4],
+    ]) {
+      expect(stdout).toMatch(new RegExp(`\\n +${kind} +${count} +2\\.9 MiB +[\\d.]+ s +same SHA-256\\n`));
+    }
+    expect(stdout).toMatch(/\n +cut +1 .* same SHA-256, cut off, went on at byte [\d,]+\n/);
+    expect(stdout).toMatch(/\n +never reads +1 +0 B +- +stayed to the end, held nobody up\n/);
     // The last two lines say when to reach for the other parts.
     expect(stdout).toMatch(/\n\n.*RemoteByteStream \(fanpipe\/remote\)\.\n.*StreamPool \(fanpipe\/pool\)\.\n$/);
     for (const name of ['digest', 'gzip', 'statistics', 'copy', 'slow'])
@@ -86,7 +103,15 @@ describe('the demo as a command', () => {
     const { code, stdout } = await ended;
     expect(stdout).toContain('all 5 readers saw the same 100,000 bytes');
     expect(stdout).toContain(sha256(data.subarray(0, 100_000)));
+    expect(stdout).toContain('49 clients got the same 100,000 bytes over HTTP');
     expect(code).toBe(0);
+  });
+
+  test('nothing is a file too', async () => {
+    writeFileSync(join(folder, 'empty.bin'), '');
+    const { code, stdout, stderr } = await startDemo('empty.bin').ended;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('49 clients got the same 0 bytes over HTTP');
   });
 
   test.each([
@@ -115,6 +140,18 @@ describe('the demo as a command', () => {
       expect(leftBehind()).toEqual([]);
     },
   );
+
+  test.skipIf(process.platform === 'win32')('so does one while the clients read (no signals on Windows)', async () => {
+    writeFileSync(join(folder, 'large.bin'), Buffer.alloc(40_000_000, 'large'));
+    const { child, ended, printed } = startDemo('large.bin');
+    await printed('to a server now');
+    child.kill('SIGINT');
+    const { code, stdout, stderr } = await ended;
+    expect(stderr).toContain('stopped by SIGINT');
+    expect(stdout).not.toContain('49 clients');
+    expect(code).toBe(130);
+    expect(leftBehind()).toEqual([]);
+  });
 });
 
 function resultOf(change: Partial<ReaderResult> = {}, rest: Partial<BroadcastResult> = {}): BroadcastResult {
@@ -141,6 +178,41 @@ function resultOf(change: Partial<ReaderResult> = {}, rest: Partial<BroadcastRes
     ...rest,
   };
 }
+
+describe('the check of the server', () => {
+  const client = { kind: 'fast', bytes: 10, digest: 'abc', ms: 5, note: undefined, error: undefined };
+  const relayed = (...clients: (typeof client | Record<string, unknown>)[]): RelayResult =>
+    ({ bytes: 10, digest: 'abc', uploadMs: 1, ms: 9, clients, rssBefore: 1, rssPeak: 2 }) as unknown as RelayResult;
+
+  test('all is well, whatever the one has that never reads', () => {
+    expect(relayProblems(relayed(client, { ...client, kind: 'never reads', bytes: 0, digest: 'x' }))).toEqual([]);
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    ['too few bytes', { bytes: 9 }, /\(slow\) got 9 bytes, expected 10/],
+    ['other bytes', { digest: 'xyz' }, /\(slow\) got other bytes/],
+    ['a failure', { error: 'Error: gone' }, /\(slow\) failed: Error: gone/],
+  ])('%s', (_, change, message) => {
+    const result = relayed(client, { ...client, kind: 'slow', ...change });
+    expect(relayProblems(result).join('\n')).toMatch(message);
+    if (!('error' in change)) expect(relaySummary(result).join('\n')).toMatch(/slow .* 1 with other bytes/);
+  });
+
+  test('clients that end too early end it, and nothing is left', async () => {
+    const stop = new AbortController();
+    const options = {
+      path: file,
+      size: 1000,
+      folder: join(folder, 'store'),
+      signal: stop.signal,
+      onProgress: () => {},
+    };
+    const running = relay(options);
+    stop.abort(new Error('enough'));
+    await expect(running).rejects.toThrow('enough');
+    await expect(relay(options)).rejects.toThrow('enough');
+  });
+});
 
 describe('the check of the demo', () => {
   test('all is well', () => expect(problemsOf(resultOf(), 8, 4)).toEqual([]));
