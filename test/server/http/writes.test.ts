@@ -1,7 +1,9 @@
 /** What changes streams: create, append in one and in pieces, close, fail, fork, delete. */
 import { describe, expect, test } from 'vitest';
-import { RequestBrokenError } from '../../../packages/server/src/errors.ts';
+import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
+import { RequestBrokenError, StorageError } from '../../../packages/server/src/errors.ts';
 import { settle } from '../../support/fake-clock.ts';
+import { type BackendCall, wrapBackend } from '../hub/wrapped-backend.ts';
 import { bytesOf, Call, HttpRig, tokenAt } from './http-rig.ts';
 
 async function quiet(): Promise<void> {
@@ -207,6 +209,29 @@ describe('append in pieces', () => {
     const read = await rig.call('GET a');
     expect([await read.text(), read.header('stream-closed')]).toEqual(['part', undefined]);
     expect(rig.faults).toEqual([]);
+  });
+
+  test('leaves no hole: after a piece that the store could not take, none is taken', async () => {
+    let isBroken = false;
+    const before = (call: BackendCall): void => {
+      if (isBroken && call === 'append') throw new StorageError('broken');
+    };
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    await rig.create('a');
+    const upload = new Upload();
+    const answer = rig.append('a', upload, 'text/plain', { 'stream-closed': 'true' });
+    upload.push('one ');
+    await quiet();
+    isBroken = true;
+    upload.push('two ');
+    await quiet();
+    isBroken = false;
+    upload.push('three');
+    upload.end();
+    expect((await answer).status).toBe(503);
+    expect(upload.isStopped).toBe(true);
+    const read = await rig.call('GET a');
+    expect([await read.text(), read.header('stream-closed')]).toEqual(['one ', undefined]);
   });
 
   test('a stream that ends meanwhile, or is of another type, refuses the rest unread', async () => {

@@ -1,5 +1,5 @@
 import type { StreamEnd } from '../backends/backend.ts';
-import type { AppendOutcome, HubAppendOptions, LiveStream } from '../hub/index.ts';
+import type { AppendChain, AppendOutcome, HubAppendOptions, LiveStream } from '../hub/index.ts';
 import { isJson, mayAppend, parseContentType } from './content-type.ts';
 import type { HttpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
@@ -40,7 +40,7 @@ export async function appendToStream(context: HttpContext, request: HttpRequest,
   return toReply(stream, await stream.append([bytes], options), options);
 }
 
-/** Appends what comes as it comes, so that readers see it at once. What came before the client broke off stays. */
+/** Appends what comes as it comes, so that readers see it at once. What came before the client broke off, or the store did, stays. */
 async function appendPieces(stream: LiveStream, request: HttpRequest, options: HubAppendOptions): Promise<Reply> {
   const pending: { readonly length: number; readonly outcome: Promise<AppendOutcome> }[] = [];
   let inFlight = 0;
@@ -53,6 +53,8 @@ async function appendPieces(stream: LiveStream, request: HttpRequest, options: H
     return last.kind === 'appended';
   };
   let isEmpty = true;
+  // A piece that fails must leave no hole: none after it is taken.
+  const chain: AppendChain = { failure: undefined };
   for await (const chunk of request.body()) {
     if (chunk.length === 0) continue;
     if (isEmpty) {
@@ -60,7 +62,8 @@ async function appendPieces(stream: LiveStream, request: HttpRequest, options: H
       await requireType(stream, request);
       refuseFailWithBytes(options);
     }
-    const outcome = stream.append([chunk]);
+    if (chain.failure !== undefined) break;
+    const outcome = stream.append([chunk], { chain });
     // Heard of when its turn comes.
     outcome.catch(() => {});
     pending.push({ length: chunk.length, outcome });
