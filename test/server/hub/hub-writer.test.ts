@@ -1,4 +1,7 @@
 /** A writer whose bytes are stored in the background. */
+import { pipeline } from 'node:stream/promises';
+import type { ByteWriter } from 'fanpipe';
+import { toWritable } from 'fanpipe/node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend, StreamState } from '../../../packages/server/src/backends/backend.ts';
 import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
@@ -163,6 +166,29 @@ describe('storing', () => {
     openGate();
     await writer.end();
     expect(writer.streamCount).toBe(0);
+  });
+});
+
+describe.each([
+  ['a web stream', (writer: ByteWriter, source: Blob) => source.stream().pipeTo(writer.writable())],
+  ['a Node stream', (writer: ByteWriter, source: Blob) => pipeline(source.stream(), toWritable(writer))],
+])('as %s', (_, pipe) => {
+  const source = new Blob(['abc']);
+
+  test('it is finished when all is stored', async () => {
+    hold();
+    const piped = pipe(hub.writer('s'), source);
+    expect(await isSettled(piped)).toBe(false);
+    openGate();
+    await piped;
+    expect(await stored()).toMatchObject({ tail: 3, end: { kind: 'closed' } });
+  });
+
+  test('what the store refuses at the end is told', async () => {
+    hooks.before = (call) => {
+      if (call === 'append') throw new Error('broken');
+    };
+    await expect(pipe(hub.writer('s'), source)).rejects.toThrow('broken');
   });
 });
 

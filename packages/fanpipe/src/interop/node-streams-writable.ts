@@ -20,7 +20,7 @@ type Callback = (error?: Error | null) => void;
  *
  * - A write calls back when no blocking stream is over its mark, so `write()` returns false and `'drain'` comes as with
  *   any Writable.
- * - Finishing it closes the writer. Destroying it before that fails the writer, with the error or, without one, with a
+ * - Finishing it closes the writer, and takes as long as its `end()`. Destroying it before that fails the writer, with the error or, without one, with a
  *   `PrematureCloseError`: what somebody broke off must not look complete.
  * - A write that is refused destroys it with the refusal, and so fails the writer.
  * - A writer that ends otherwise destroys it with a `WriterEndedError`.
@@ -83,8 +83,7 @@ class WriterWritable extends Writable implements EndTarget {
 
   override _final(callback: Callback): void {
     this.#watch?.stop();
-    this.#writer.close();
-    callback();
+    this.#writer.end().then(() => process.nextTick(callback), callback);
   }
 
   override _destroy(error: Error | null, callback: Callback): void {

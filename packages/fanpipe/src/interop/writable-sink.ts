@@ -11,7 +11,8 @@ export type WriterOf<T, V> = BaseWriter<V> & {
  * What a WHATWG stream is made of that feeds a writer.
  *
  * - Each write of the web stream takes as long as the writer's, so its backpressure is that of the blocking streams.
- * - Closing the web stream closes the writer; aborting it fails the writer, at once, with the reason.
+ * - Closing the web stream closes the writer, and takes as long as its `end()`, which may have more to do than a plain writer's;
+ *   aborting it fails the writer, at once, with the reason.
  * - A chunk that the writer refuses errors the web stream for good, as the standard has it, and nobody could end the
  *   writer any more. So it is failed with the refusal: its readers get what was written before, then that error.
  * - A writer that ends otherwise errors the web stream with a `WriterEndedError`, also a write that is waiting.
@@ -50,9 +51,9 @@ export class WritableSink<T, V> implements UnderlyingSink<T>, EndTarget {
     });
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#watch?.stop();
-    this.#writer.close();
+    await this.#writer.end();
   }
 
   abort(reason: unknown): void {
