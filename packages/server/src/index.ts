@@ -21,7 +21,11 @@ export type {
 } from './http/index.ts';
 export { Frame } from './http/index.ts';
 export type {
+  AppendChain,
   AppendOutcome,
+  Created,
+  HubAppendOptions,
+  HubOptions,
   HubReader,
   HubStats,
   HubStreamOptions,
@@ -29,6 +33,7 @@ export type {
   LiveStream,
   NewStreamConfig,
   NewStreamOptions,
+  ProducerTuple,
 } from './hub/index.ts';
 export { Hub } from './hub/index.ts';
 export { StreamServer, type StreamServerLimits, type StreamServerOptions } from './stream-server.ts';

@@ -251,6 +251,7 @@ const APPENDS: Case[] = [
   [400, 'POST text', { ...TEXT, 'producer-id': 'p' }, 'x'],
   [400, 'POST text', { ...TEXT, 'producer-epoch': '0', 'producer-seq': '0' }, 'x'],
   [400, 'POST text', producer('', '0', '0'), 'x'],
+  [400, 'POST text', producer('\xff'.repeat(1024), '0', '0'), 'x'],
   [400, 'POST text', producer('p', '-1', '0'), 'x'],
   [400, 'POST text', producer('p', '0', '1.5'), 'x'],
   [400, 'POST text', producer('p', '0x0', '0'), 'x'],

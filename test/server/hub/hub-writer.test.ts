@@ -382,6 +382,17 @@ describe('what the store refuses', () => {
     hub.writer('s', { create: false });
     await settle();
   });
+
+  test('nor when nobody waits for room', async () => {
+    const writer = hub.writer('s', { highWaterMark: 2 });
+    hooks.before = (call) => {
+      if (call === 'append') throw new Error('broken');
+    };
+    void writer.write('abc');
+    void writer.writev(['d', 'e']);
+    await expect(writer.end()).rejects.toThrow('broken');
+    await settle();
+  });
 });
 
 test.each(['before it', 'after it'] as const)(

@@ -122,6 +122,22 @@ describe('create and open', () => {
     }
   });
 
+  test('a stream that is deleted just when it is opened, or asked for again, is not there', async () => {
+    const deleteOnce = (): void => {
+      hooks.before = async (call) => {
+        if (call !== 'state') return;
+        delete hooks.before;
+        await backend.delete('s');
+      };
+    };
+    await backend.create('s', { contentType: 'text/plain' });
+    deleteOnce();
+    await expect(hubOf().open('s')).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_NOT_FOUND' });
+    await backend.create('s', { contentType: 'text/plain' });
+    deleteOnce();
+    expect(await hubOf().create('s', { contentType: 'text/html' })).toMatchObject({ isNew: true });
+  });
+
   test('a list of all', async () => {
     const hub = hubOf();
     for (const name of ['b', 'a/1', 'a/2']) await hub.create(name);
@@ -252,12 +268,24 @@ describe('limits', () => {
     await expect(stream.append([])).rejects.toMatchObject(bad);
     for (const producer of [
       { id: '', epoch: 0, seq: 0 },
-      { id: 'x'.repeat(2_000), epoch: 0, seq: 0 },
+      { id: 'x'.repeat(1_025), epoch: 0, seq: 0 },
+      { id: '\xff'.repeat(513), epoch: 0, seq: 0 },
+      { id: 'a\ud800', epoch: 0, seq: 0 },
+      { id: '\ud800\ud800', epoch: 0, seq: 0 },
+      { id: '\udc00\ud800', epoch: 0, seq: 0 },
+      { id: 5 as never, epoch: 0, seq: 0 },
       { id: 'a', epoch: -1, seq: 0 },
       { id: 'a', epoch: 0, seq: 0.5 },
       { id: 'a', epoch: 2 ** 53, seq: 0 },
     ]) {
       await expect(stream.append([bytes('x')], { producer })).rejects.toMatchObject(bad);
+    }
+    for (const seq of ['\udc00', 5 as never]) {
+      await expect(stream.append([bytes('x')], { seq })).rejects.toMatchObject(bad);
+    }
+    for (const id of ['x'.repeat(1_024), '\xff'.repeat(512), '€'.repeat(341), '😀'.repeat(256)]) {
+      const producer = { id, epoch: 0, seq: 0 };
+      expect(await stream.append([bytes('x')], { producer, seq: id })).toMatchObject({ kind: 'appended' });
     }
   });
 });

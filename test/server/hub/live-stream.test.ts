@@ -130,7 +130,16 @@ describe('past and present', () => {
     expect(await nextOf(reader, 1)).toBe('a');
     reader.skipTo(4);
     expect(await readBytes(reader, 2)).toBe('ef');
-    expect(() => reader.skipTo(5)).toThrow();
+    for (const bad of [5, 6.5, Number.NaN]) expect(() => reader.skipTo(bad)).toThrow(/cannot go/);
+    reader.skipTo(100);
+    await expect(reader.next()).rejects.toMatchObject({ code: 'ERR_FANPIPE_OFFSET_NOT_WRITTEN', tail: 6 });
+    // It has not misled the others: they share a cursor.
+    const before = count('cursor');
+    const nexts = [stream.read(6), stream.read(6)].map((each) => nextOf(each));
+    await settle();
+    await append(stream, 'g');
+    expect(await Promise.all(nexts)).toEqual(['g', 'g']);
+    expect(count('cursor')).toBe(before + 1);
   });
 
   test('SEAM: one that does not ask falls behind the window, reads the backend, and returns', async () => {

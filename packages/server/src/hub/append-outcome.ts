@@ -2,7 +2,7 @@ import type { DurabilityLevel, StreamEnd } from '../backends/backend.ts';
 
 /** Who sends an append, and as which one: what makes sending it again harmless. */
 export interface ProducerTuple {
-  /** Not empty. */
+  /** Well-formed, 1 to 1,024 bytes of UTF-8. */
   readonly id: string;
   /** Whole number from 0; a higher one takes the id over from those before. */
   readonly epoch: number;
@@ -18,7 +18,7 @@ export interface AppendChain {
 
 export interface HubAppendOptions {
   readonly producer?: ProducerTuple | undefined;
-  /** Must be higher than that of every append before that had one, by the bytes of its UTF-8. */
+  /** Must be higher than that of every append before that had one, by the bytes of its UTF-8. Well-formed. */
   readonly seq?: string | undefined;
   /** Ends the stream after these bytes. */
   readonly end?: StreamEnd | undefined;

@@ -66,9 +66,11 @@ export class HubReader {
 
   /** Goes on at a later offset: what lies before it has come to its owner otherwise. */
   skipTo(offset: number): void {
-    if (offset < this.#position)
-      throw new InvalidArgumentError(`A reader at ${this.#position} cannot go back to ${offset}`);
+    if (!Number.isSafeInteger(offset) || offset < this.#position) {
+      throw new InvalidArgumentError(`A reader at ${this.#position} cannot go to ${offset}`);
+    }
     this.#moveTo(offset);
+    if (offset > this.#stream.knownTail) this.#isChecked = false;
   }
 
   #moveTo(position: number): void {

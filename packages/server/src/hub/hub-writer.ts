@@ -90,7 +90,11 @@ export class HubWriter extends ByteWriter {
   }
 
   #taken(room: Promise<void>): Promise<void> {
-    return this.canWrite === false ? this.#roomOrFailure(room) : room;
+    if (this.canWrite !== false) return room;
+    const waiting = this.#roomOrFailure(room);
+    // The bytes are taken. Who does not wait for room hears of the failure at the next write, and at the end.
+    waiting.catch(() => {});
+    return waiting;
   }
 
   async #roomOrFailure(room: Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import type { Backend, BackendStream, ListOptions, StreamState } from '../backen
 import {
   ForkSourceError,
   ServerClosedError,
+  StreamDeletedError,
   StreamExistsError,
   StreamNotFoundError,
   StreamSoftDeletedError,
@@ -81,20 +82,28 @@ export class Hub {
     let size = 0;
     for (const chunk of chunks) size += chunk.byteLength;
     const existing = await this.backend.open(name);
-    if (existing !== undefined) return this.#existing(existing, config, options);
+    if (existing !== undefined) {
+      return (await this.#existing(existing, config, options)) ?? this.#create(name, config, options);
+    }
 
     const full =
       fork === undefined ? plainConfig(config) : forkConfig(config, await this.#source(fork.source), fork.offset);
     const { isNew, stream } = await this.#quota.createWithin(size, () =>
       this.backend.create(name, full, end === undefined ? { chunks } : { chunks, end }),
     );
-    if (!isNew) return this.#existing(stream, config, options);
+    if (!isNew) return (await this.#existing(stream, config, options)) ?? this.#create(name, config, options);
     const state = await stream.state();
     return { isNew, stream: this.#live(stream, state), state };
   }
 
-  async #existing(stream: BackendStream, config: NewStreamConfig, options: NewStreamOptions): Promise<Created> {
-    const state = await stream.state();
+  /** Undefined: it has been deleted since. */
+  async #existing(
+    stream: BackendStream,
+    config: NewStreamConfig,
+    options: NewStreamOptions,
+  ): Promise<Created | undefined> {
+    const state = await stateOf(stream);
+    if (state === undefined) return undefined;
     const how = difference(state, config, options);
     if (how !== undefined) throw new StreamExistsError(stream.name, how);
     return { isNew: false, stream: this.#live(stream, state), state };
@@ -122,7 +131,11 @@ export class Hub {
     const stream = await this.backend.open(name);
     if (stream === undefined) throw new StreamNotFoundError(name);
     const live = this.#streams.get(stream.generation);
-    if (live === undefined) return this.#live(stream, await stream.state());
+    if (live === undefined) {
+      const state = await stateOf(stream);
+      // It has been deleted since: there may be another one.
+      return state === undefined ? this.#open(name) : this.#live(stream, state);
+    }
     live.used();
     return live;
   }
@@ -230,6 +243,16 @@ export class Hub {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new ServerClosedError();
+  }
+}
+
+/** Undefined: it has been deleted. */
+async function stateOf(stream: BackendStream): Promise<StreamState | undefined> {
+  try {
+    return await stream.state();
+  } catch (error) {
+    if (error instanceof StreamDeletedError) return undefined;
+    throw error;
   }
 }
 

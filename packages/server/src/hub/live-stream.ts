@@ -3,7 +3,7 @@ import type { BackendCursor, BackendStream, LineagePart, StreamConfig, StreamSta
 import { InvalidArgumentError, LimitExceededError, OffsetNotWrittenError } from '../errors.ts';
 import type { AppendOutcome, HubAppendOptions } from './append-outcome.ts';
 import { Appender, type AppendListener } from './appender.ts';
-import { checkProducer } from './check-producer.ts';
+import { checkProducer, checkSeq } from './check-producer.ts';
 import type { HubLimits } from './hub-options.ts';
 import { HubReader } from './hub-reader.ts';
 import { Present, type PresentOwner } from './present.ts';
@@ -92,6 +92,7 @@ export class LiveStream implements PresentOwner, AppendListener {
     try {
       this.checkOpen();
       checkProducer(options.producer);
+      checkSeq(options.seq);
       if (size === 0 && options.end === undefined) throw new InvalidArgumentError('There is nothing to append');
     } catch (error) {
       return Promise.reject(error);
