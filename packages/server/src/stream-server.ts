@@ -8,6 +8,7 @@ import {
   Latency,
   type Metrics,
   type Reply,
+  waitTime,
 } from './http/index.ts';
 import { Hub, type HubOptions, type HubStats, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
 
@@ -53,7 +54,8 @@ export class StreamServer {
     this.hub = new Hub(backend, { ...limits, window: options.window, clock, onAppend });
     this.#handler = new HttpHandler(this.hub, { ...options, maxBodyBytes: limits.maxBodyBytes });
     this.handle = (request) => this.#handler.handle(request);
-    this.fetch = (request) => answer(this.handle, request, { stallTimeout, clock });
+    const stall = { stallTimeout: waitTime('stallTimeout', stallTimeout, 0), clock };
+    this.fetch = (request) => answer(this.handle, request, stall);
   }
 
   /** A writer of a stream, which it creates unless it is there. See `Hub.writer`. */

@@ -77,8 +77,8 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     rules,
     cors,
     maxBodyBytes: atLeast('maxBodyBytes', options.maxBodyBytes ?? DEFAULT_BODY, 1),
-    longPollTimeout: atLeast('longPollTimeout', options.longPollTimeout ?? 30_000, 0),
-    sseLifetime: atLeast('sseLifetime', options.sseLifetime ?? 60_000, 1),
+    longPollTimeout: waitTime('longPollTimeout', options.longPollTimeout ?? 30_000, 0),
+    sseLifetime: waitTime('sseLifetime', options.sseLifetime ?? 60_000, 1),
     retention: typeof retention === 'function' ? retention : () => retention,
     cache,
     onError: onError ?? (() => {}),
@@ -87,6 +87,18 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     random: options.random ?? Math.random,
   };
 }
+
+/**
+ * Milliseconds to wait, or Infinity: no longer than timers of every runtime can count, since beyond that they ring at once, and a
+ * tenth less, since times are spread.
+ *
+ * @throws TypeError
+ */
+export function waitTime(name: string, ms: number, least: number): number {
+  return Math.min(atLeast(name, ms, least), LONGEST_WAIT);
+}
+
+const LONGEST_WAIT = Math.floor((2 ** 31 - 1) / 1.1);
 
 function atLeast(name: string, value: number, least: number): number {
   if (typeof value === 'number' && value >= least) return value;

@@ -9,7 +9,7 @@ export type { CorsOptions } from './cors.ts';
 export { answer, type FetchOptions } from './fetch-adapter.ts';
 export { Frame } from './frame.ts';
 export { HttpHandler } from './http-handler.ts';
-export type { HttpOptions, Retention } from './http-options.ts';
+export { type HttpOptions, type Retention, waitTime } from './http-options.ts';
 export type { HttpRequest } from './http-request.ts';
 export { Latency, Metrics } from './metrics.ts';
 export { isOperation, type OperationsOptions, operations } from './operations.ts';
