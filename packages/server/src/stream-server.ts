@@ -1,4 +1,4 @@
-import { type ByteStream, type ByteWriter, systemClock } from 'fanpipe';
+import { type ByteStream, type ByteWriter, type Clock, systemClock } from 'fanpipe';
 import { type Backend, memoryBackend } from './backends/index.ts';
 import {
   answer,
@@ -11,6 +11,9 @@ import {
   waitTime,
 } from './http/index.ts';
 import { Hub, type HubOptions, type HubStats, type HubStreamOptions, type HubWriterOptions } from './hub/index.ts';
+
+/** How long `close` waits for appends that the store does not answer, in milliseconds. The backend has a time of its own. */
+const CLOSE_TIMEOUT = 10_000;
 
 /** What a server is made with. */
 export interface StreamServerOptions extends Omit<HttpOptions, 'maxBodyBytes'> {
@@ -42,6 +45,7 @@ export class StreamServer {
   /** Answers a request of whatever runtime. Can be passed on without its object. Never rejects. */
   readonly handle: (request: HttpRequest) => Promise<Reply>;
   readonly #backend: Backend;
+  readonly #clock: Clock;
   readonly #handler: HttpHandler;
   readonly #appends = new Latency('backend_append_seconds', 'From an append to its acknowledgement by the backend.');
   #closing: Promise<void> | undefined;
@@ -50,6 +54,7 @@ export class StreamServer {
   constructor(options: StreamServerOptions = {}) {
     const { backend = memoryBackend(), limits = {}, clock = systemClock, stallTimeout = 60_000 } = options;
     this.#backend = backend;
+    this.#clock = clock;
     const onAppend = (ms: number): void => this.#appends.add(ms);
     this.hub = new Hub(backend, { ...limits, window: options.window, clock, onAppend });
     this.#handler = new HttpHandler(this.hub, { ...options, maxBodyBytes: limits.maxBodyBytes });
@@ -75,7 +80,7 @@ export class StreamServer {
 
   /**
    * Ends the server: what waits is sent away, appends under way come to their end, readers in process get a `ServerClosedError`, the backend
-   * is closed. May be called again.
+   * is closed. Waits no longer than 10 s for a store that does not answer, and as long again as the backend does. May be called again.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -83,9 +88,12 @@ export class StreamServer {
 
   async #close(): Promise<void> {
     this.drain();
+    const late = new AbortController();
+    const timer = this.#clock.setTimeout(() => late.abort(), CLOSE_TIMEOUT);
     try {
-      await this.hub.close();
+      await this.hub.close({ signal: late.signal });
     } finally {
+      this.#clock.clearTimeout(timer);
       await this.#backend.close();
     }
   }

@@ -460,9 +460,12 @@ describe('close', () => {
     await hub.create('t');
     const { passed, open } = gate();
     hooks.before = (call) => (call === 'open' ? passed : undefined);
-    const opening = hub.open('t');
+    const opening = [hub.open('t'), hub.open('s')];
     await hub.close();
     open();
-    await expect((await opening).append([bytes('x')])).rejects.toMatchObject({ code: 'ERR_FANPIPE_SERVER_CLOSED' });
+    for (const stream of await Promise.all(opening)) {
+      await expect(stream.append([bytes('x')])).rejects.toMatchObject({ code: 'ERR_FANPIPE_SERVER_CLOSED' });
+    }
+    expect(clock.pending).toBe(0);
   });
 });

@@ -136,8 +136,7 @@ export class Hub {
       // It has been deleted since: there may be another one.
       return state === undefined ? this.#open(name) : this.#live(stream, state);
     }
-    live.used();
-    return live;
+    return this.#taken(live);
   }
 
   #live(stream: BackendStream, state: StreamState): LiveStream {
@@ -146,8 +145,12 @@ export class Hub {
       live = new LiveStream(stream, state, this.#commons);
       this.#streams.add(live);
     }
-    live.used();
-    if (this.#closed !== undefined) void live.close(this.#closed);
+    return this.#taken(live);
+  }
+
+  #taken(live: LiveStream): LiveStream {
+    if (this.#closed === undefined) live.used();
+    else void live.close(this.#closed);
     return live;
   }
 
