@@ -460,7 +460,8 @@ describe('close', () => {
     await hub.create('t');
     const { passed, open } = gate();
     hooks.before = (call) => (call === 'open' ? passed : undefined);
-    const opening = [hub.open('t'), hub.open('s')];
+    await backend.create('u', { contentType: 'text/plain' });
+    const opening = [hub.open('t'), hub.open('u')];
     await hub.close();
     open();
     for (const stream of await Promise.all(opening)) {
