@@ -66,3 +66,17 @@ test('a writer leaves no hole', async () => {
   expect(await (await hub.open('s')).state()).toMatchObject({ tail: 1, end: undefined });
   await backend.close();
 });
+
+test('what needs nothing before it is taken, as if it had come later', async () => {
+  const storage = new FailingStorage();
+  const backend = new LocalBackend(storage);
+  const { stream } = await new Hub(backend).create('s');
+  await stream.append([bytes('a')]);
+  const inTheGap: Promise<unknown>[] = [];
+  storage.onFailed = () => inTheGap.push(stream.append([bytes('c')]));
+  await expect(stream.append([bytes('b')])).rejects.toThrow('broken');
+  await settle();
+  expect(await Promise.all(inTheGap)).toMatchObject([{ kind: 'appended', offset: 1 }]);
+  expect(await readBytes(stream.read(0), 2)).toBe('ac');
+  await backend.close();
+});

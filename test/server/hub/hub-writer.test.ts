@@ -192,6 +192,31 @@ describe.each([
   });
 });
 
+describe('every way to write and to end', () => {
+  const bytes = new Uint8Array([97, 98, 99]);
+  const closed = { tail: 3, end: { kind: 'closed' } };
+  test.each<[string, (writer: ByteWriter) => unknown, object]>([
+    ['write', (writer) => void writer.write(bytes.buffer).then(() => writer.close()), closed],
+    ['write, without a copy', (writer) => void writer.write(bytes, { copy: false }).then(() => writer.close()), closed],
+    ['writeSync, endSync', (writer) => [writer.writeSync('abc'), writer.endSync()], closed],
+    ['writev, end', (writer) => void writer.writev(['a', bytes.subarray(1)]).then(() => writer.end()), closed],
+    ['writevSync, close', (writer) => [writer.writevSync(['a', '', 'bc']), writer.close()], closed],
+    ['a writer with an offset', (writer) => [writer.writeSync('abc'), writer.endSync()], closed],
+    [
+      'leaving a block',
+      (writer) => [writer.writeSync('abc'), (writer as unknown as { [Symbol.dispose](): void })[Symbol.dispose]()],
+      { tail: 3, end: { kind: 'failed' } },
+    ],
+  ])('%s', async (name, use, expected) => {
+    const writer = hub.writer('s', name.includes('offset') ? { offset: 1_000, replay: 'all' } : {});
+    use(writer);
+    await settle();
+    expect(await stored()).toMatchObject(expected);
+    expect(await content()).toBe('abc');
+    expect(writer.bytesWritten).toBe(3);
+  });
+});
+
 test('streams are counted while it ends, whatever is acknowledged by then', async () => {
   const writer = hub.writer('s');
   await writer.write('ab');
