@@ -72,7 +72,7 @@ interface Done {
 
 function run(args: readonly string[]): Promise<Done> {
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: root, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { cwd: folder, timeout: 30_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : (error.code ?? error.signal ?? 'no exit code');
       resolve({ code, output: `${stdout}${stderr}` });
     });

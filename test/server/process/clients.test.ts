@@ -262,6 +262,7 @@ describe('the official client', () => {
     async #run(url: string, live: false | true | 'long-poll' | 'sse', isJson: boolean): Promise<void> {
       while (!this.#isClosed) {
         if (++this.sessions > 300) throw new Error(`it does not come to an end: ${this.#offset}`);
+        const session = this.sessions;
         try {
           const response = await openStream({
             url,
@@ -277,16 +278,20 @@ describe('the official client', () => {
           };
           if (isJson) {
             response.subscribeJson((batch) => {
+              if (session !== this.sessions) return;
               this.items.push(...batch.items);
               take(batch);
             });
           } else {
             response.subscribeBytes((chunk) => {
+              if (session !== this.sessions) return;
               this.parts.push(Buffer.from(chunk.data));
               take(chunk);
             });
           }
           await response.closed;
+          // It says so before the last batch has come; one that comes still later is asked for again.
+          await new Promise((go) => setImmediate(go));
         } catch (error) {
           // What the network does. What the server says is no reason to try again.
           if (!/terminated|fetch failed|other side closed|ECONNRESET/.test(String(error))) throw error;

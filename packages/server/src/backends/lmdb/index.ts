@@ -1,5 +1,6 @@
 import { LocalBackend, type LocalBackendOptions } from '../local/local-backend.ts';
-import { LmdbStorage, type LmdbStorageOptions } from './lmdb-storage.ts';
+import { LmdbStorage } from './lmdb-storage.ts';
+import type { LmdbStorageOptions } from './lmdb-storage-options.ts';
 
 /** Where and how the store is kept, and what {@link LocalBackend} takes. */
 export interface LmdbBackendOptions extends LmdbStorageOptions, LocalBackendOptions {}
