@@ -49,7 +49,7 @@ describe('the folder', () => {
   });
 
   // The superuser may write everywhere.
-  test.skipIf(process.getuid?.() === 0)('cannot be written', () => {
+  test.skipIf(process.getuid?.() === 0)('cannot be written (the superuser may write everywhere)', () => {
     const path = scratch.folder();
     chmodSync(path, 0o500);
     expect(failureToOpen(path).message).toMatch(/cannot be opened/);

@@ -112,9 +112,8 @@ export function deletionLaws(subject: Subject, { reopens }: { readonly reopens: 
       }
     });
 
-    test.runIf(reopens)(
-      'what was deleted is not there after closing and opening, and its generation is not used again',
-      async () => {
+    if (reopens)
+      test('what was deleted is not there after closing and opening, and its generation is not used again', async () => {
         const { rig } = subject;
         const stream = await created(rig.backend, 's', {}, { text: 'gone', facts: new Map([['a', 'b']]) });
         await created(rig.backend, 't', {}, { text: 'kept', end: { kind: 'closed' } });
@@ -133,7 +132,6 @@ export function deletionLaws(subject: Subject, { reopens }: { readonly reopens: 
         expect(await outcome(opened(backend, 's').then((found) => readToEnd(found.cursor(1))))).toBe(
           'ERR_FANPIPE_OFFSET_NOT_WRITTEN',
         );
-      },
-    );
+      });
   });
 }
