@@ -210,6 +210,18 @@ describe('forks', () => {
     await expect(hub.create('g', {}, { fork: { source: 'src' } })).rejects.toMatchObject(problem('soft-deleted'));
     await expect(hub.open('src')).rejects.toMatchObject({ code: 'ERR_FANPIPE_STREAM_SOFT_DELETED' });
   });
+
+  test('need a source that is still there', async () => {
+    const hub = hubOf();
+    await hub.create('src');
+    hooks.before = async (call) => {
+      if (call === 'state') await backend.delete('src');
+    };
+    await expect(hub.create('f', {}, { fork: { source: 'src' } })).rejects.toMatchObject({
+      code: 'ERR_FANPIPE_FORK_SOURCE',
+      problem: 'not-found',
+    });
+  });
 });
 
 describe('limits', () => {

@@ -21,14 +21,14 @@ afterEach(() => backend.close());
 
 const hubOf = (options: HubOptions): Hub => new Hub(wrapBackend(backend, hooks), { clock, ...options });
 
-/** Holds up calls of one kind until it is opened. */
-function holdUp(held: BackendCall, of?: string): () => void {
+/** Holds up calls of one kind until it is opened: before they take effect, or before that is told. */
+function holdUp(held: BackendCall, of?: string, when: 'before' | 'after' = 'before'): () => void {
   let open = (): void => {};
   const passed = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const before = hooks.before;
-  hooks.before = (call, name) => (call === held && (of === undefined || name === of) ? passed : before?.(call, name));
+  const others = hooks[when];
+  hooks[when] = (call, name) => (call === held && (of === undefined || name === of) ? passed : others?.(call, name));
   return open;
 }
 
@@ -78,6 +78,62 @@ test('bytes that are acknowledged while the backend is asked are not counted twi
   await first;
   answer();
   expect(await second).toMatchObject({ kind: 'appended' });
+});
+
+test('bytes that are stored before that is told are not counted twice', async () => {
+  const hub = hubOf({ maxTotalBytes: 10 });
+  const { stream: one } = await hub.create('one');
+  const { stream: other } = await hub.create('other');
+  await append((await hub.create('gone')).stream, '123456');
+  await hub.delete('gone');
+  const tell = holdUp('append', 'one', 'after');
+  const first = one.append([bytes('1234')]);
+  await settle();
+  const second = other.append([bytes('123456')]).catch((error: unknown) => error);
+  await settle();
+  tell();
+  await first;
+  expect(await second).toMatchObject({ kind: 'appended' });
+});
+
+test('what was freed before an append is called is free, though the backend was asked before that', async () => {
+  const hub = hubOf({ maxTotalBytes: 10 });
+  const { stream: one } = await hub.create('one');
+  const { stream: other } = await hub.create('other');
+  await append((await hub.create('full')).stream, '12345678');
+  const answer = holdUp('stats', undefined, 'after');
+  const first = expect(one.append([bytes('1234')])).rejects.toMatchObject({ kind: 'total-bytes' });
+  await settle();
+  await hub.delete('full');
+  const second = other.append([bytes('123456')]).catch((error: unknown) => error);
+  await settle();
+  answer();
+  await first;
+  expect(await second).toMatchObject({ kind: 'appended' });
+});
+
+test('a stream that is created before that is told is not counted twice', async () => {
+  const hub = hubOf({ maxStreams: 2 });
+  const tell = holdUp('create', 'a', 'after');
+  const first = hub.create('a');
+  await settle();
+  const second = hub.create('b').catch((error: unknown) => error);
+  await settle();
+  tell();
+  await first;
+  expect(await second).toMatchObject({ isNew: true });
+  await expect(hub.create('c')).rejects.toMatchObject({ kind: 'streams' });
+});
+
+test('what retention lets go for an append needs no room in the stream', async () => {
+  const hub = hubOf({ maxStreamBytes: 4 });
+  const { stream } = await hub.create('s', { retainBytes: 4 });
+  for (let i = 0; i < 4; i++) await append(stream, 'abc');
+  expect(await stream.state()).toMatchObject({ head: 9, tail: 12 });
+  await expect(stream.append([bytes('abcde')])).rejects.toMatchObject({ kind: 'stream-bytes' });
+  const { stream: large } = await hub.create('large', { retainBytes: 5 });
+  await append(large, 'abc');
+  await expect(large.append([bytes('de')])).rejects.toMatchObject({ kind: 'stream-bytes' });
 });
 
 test('where more is stored than may be, a stream can be created, and ended', async () => {

@@ -68,6 +68,8 @@ export class Appender {
   readonly #limits: HubLimits;
   readonly #quota: Quota;
   readonly #listener: AppendListener;
+  /** The stream retains no more than this, or its newest append. */
+  readonly #retainBytes: number;
   #state: 'idle' | 'acquiring' | 'ready' | 'asking' | 'broken' = 'idle';
   #writer: BackendWriter | undefined;
   #rules: AppendRules | undefined;
@@ -83,8 +85,15 @@ export class Appender {
   #calls = 0;
   #idleWatchers: (() => void)[] = [];
 
-  constructor(stream: BackendStream, limits: HubLimits, quota: Quota, listener: AppendListener) {
+  constructor(
+    stream: BackendStream,
+    limits: HubLimits,
+    quota: Quota,
+    listener: AppendListener,
+    retainBytes: number = Number.POSITIVE_INFINITY,
+  ) {
     this.#stream = stream;
+    this.#retainBytes = retainBytes;
     this.#limits = limits;
     this.#quota = quota;
     this.#listener = listener;
@@ -134,7 +143,7 @@ export class Appender {
     this.#waiting = [];
     let next = 0;
     while (next < waiting.length && this.#isReady) this.#begin(waiting[next++] as Append);
-    if (next < waiting.length) this.#waiting.push(...waiting.slice(next));
+    if (next < waiting.length) this.#waiting = waiting.slice(next);
     this.#tellIdle();
   }
 
@@ -170,9 +179,10 @@ export class Appender {
     (this.#newest.followers ??= []).push(append);
   }
 
-  /** An end alone takes nothing, whatever the stream has. */
+  /** An end alone takes nothing, whatever the stream has; and what goes for it by retention needs no room. */
   #isWithin(size: number): boolean {
-    return size === 0 || (this.#rules as AppendRules).tail + size - this.#head <= this.#limits.maxStreamBytes;
+    const retained = Math.min((this.#rules as AppendRules).tail + size - this.#head, Math.max(size, this.#retainBytes));
+    return size === 0 || retained <= this.#limits.maxStreamBytes;
   }
 
   /** A limit seems reached: asks the backend how much it retains. Whatever comes meanwhile waits, so the order stays. */
@@ -256,7 +266,7 @@ export class Appender {
       if (isAcknowledged && this.#state !== 'broken') {
         for (const follower of followers) follower.resolve(follower.verdict as NotAppended);
       } else {
-        this.#again.push(...followers);
+        for (const follower of followers) this.#again.push(follower);
       }
     }
     if (this.#state === 'broken') this.#recover();

@@ -69,7 +69,8 @@ export class Hub {
    * Creates a stream. Where there is one of that name with the same type, expiry, end and source, nothing happens.
    *
    * Rejects with `StreamExistsError` (there is another one), `StreamSoftDeletedError`, `ForkSourceError`, `InvalidNameError`,
-   * `InvalidArgumentError`, `LimitExceededError`, `StorageError`, `ServerClosedError`. Nothing was created then.
+   * `InvalidArgumentError`, `LimitExceededError`, `StorageError`, `ServerClosedError`. Nothing was created then. With
+   * `StreamDeletedError` where it was created, and deleted before that could be told.
    */
   create(name: string, config: NewStreamConfig = {}, options: NewStreamOptions = {}): Promise<Created> {
     if (this.#closing !== undefined) return Promise.reject(new ServerClosedError());
@@ -118,7 +119,8 @@ export class Hub {
       throw new ForkSourceError(name, 'soft-deleted', 'it was deleted');
     }
     if (source === undefined) throw new ForkSourceError(name, 'not-found', 'it is not there');
-    return source.state();
+    // Where it has been deleted since, the next look says what became of it.
+    return (await stateOf(source)) ?? this.#source(name);
   }
 
   /** The stream of that name. Rejects with `StreamNotFoundError`, `StreamSoftDeletedError`, `ServerClosedError`. */

@@ -57,7 +57,7 @@ export class LiveStream implements PresentOwner, AppendListener {
     this.#backend = backend;
     this.#commons = commons;
     this.#knownTail = tail;
-    this.#appender = new Appender(backend, commons.limits, commons.quota, this);
+    this.#appender = new Appender(backend, commons.limits, commons.quota, this, config.retainBytes);
     if (config.ttl !== undefined) {
       this.#touches = new TouchTimer(commons.clock, config.ttl, () => {
         if (this.#readers === 0 && this.#present?.isFollowed !== true) return false;

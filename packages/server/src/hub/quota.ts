@@ -2,6 +2,15 @@ import type { Backend } from '../backends/backend.ts';
 import { LimitExceededError } from '../errors.ts';
 import type { HubLimits } from './hub-options.ts';
 
+/** What the backend said. */
+interface Answer {
+  /** Number of the question. */
+  readonly number: number;
+  readonly bytes: number;
+  /** Appends that had come to an end when it was asked. */
+  readonly settled: number;
+}
+
 /**
  * How many streams and bytes there may be in all. It counts what this process adds, and asks the backend only when a limit seems
  * reached: retention, expiry and other processes take and add without a word.
@@ -16,9 +25,15 @@ export class Quota {
   #acknowledged = 0;
   /** Appends that came to an end. */
   #settled = 0;
-  #asking: Promise<void> | undefined;
+  #asking: Promise<Answer> | undefined;
+  /** How often the backend was asked. */
+  #asked = 0;
   #creating = 0;
   #created = 0;
+  /** What waits for an append to come to an end. */
+  readonly #settleWatchers: (() => void)[] = [];
+  /** What waits for a stream to be created, or not. */
+  readonly #createWatchers: (() => void)[] = [];
 
   constructor(backend: Backend, limits: HubLimits) {
     this.#backend = backend;
@@ -34,18 +49,22 @@ export class Quota {
 
   /** Asks the backend, then refuses what does not fit. Who is told that it fits looks again: others may have been faster. */
   async check(size: number): Promise<void> {
+    const { maxTotalBytes } = this.#limits;
+    const asked = this.#asked;
     while (!this.fits(size)) {
-      const before = this.#settled;
-      await (this.#asking ??= this.#ask());
+      const answer = await (this.#asking ??= this.#ask());
       if (this.fits(size)) return;
-      // Bytes that were acknowledged meanwhile may be counted twice.
-      if (this.#settled !== before) continue;
-      const { maxTotalBytes } = this.#limits;
-      throw new LimitExceededError(
-        'total-bytes',
-        maxTotalBytes,
-        `${size} bytes more would exceed the limit of ${maxTotalBytes} bytes for all streams together`,
-      );
+      // What was freed before this call is not in an answer to an older question.
+      if (answer.number <= asked) continue;
+      if (answer.bytes + size > maxTotalBytes) {
+        throw new LimitExceededError(
+          'total-bytes',
+          maxTotalBytes,
+          `${size} bytes more would exceed the limit of ${maxTotalBytes} bytes for all streams together`,
+        );
+      }
+      // What was under way then may be counted twice. When it has come to an end, the backend says.
+      if (this.#settled === answer.settled) await new Promise<void>((resolve) => this.#settleWatchers.push(resolve));
     }
   }
 
@@ -60,12 +79,15 @@ export class Quota {
     );
   }
 
-  async #ask(): Promise<void> {
+  async #ask(): Promise<Answer> {
+    const number = ++this.#asked;
     const before = this.#acknowledged;
+    const settled = this.#settled;
     try {
       const { bytes } = await this.#backend.stats();
       // What was acknowledged meanwhile may be in that number or not.
       this.#known = bytes + this.#acknowledged - before;
+      return { number, bytes, settled };
     } finally {
       this.#asking = undefined;
     }
@@ -80,9 +102,11 @@ export class Quota {
   settled(size: number, isAcknowledged: boolean): void {
     this.#underWay -= size;
     this.#settled++;
-    if (!isAcknowledged) return;
-    this.#acknowledged += size;
-    if (this.#known !== undefined) this.#known += size;
+    if (isAcknowledged) {
+      this.#acknowledged += size;
+      if (this.#known !== undefined) this.#known += size;
+    }
+    wake(this.#settleWatchers);
   }
 
   /** Runs `create` if there is room for one stream more, of so many bytes; those that are being created are counted in. */
@@ -95,6 +119,7 @@ export class Quota {
     } finally {
       this.#creating--;
       this.#created++;
+      wake(this.#createWatchers);
     }
   }
 
@@ -119,10 +144,17 @@ export class Quota {
       // Those that came to be while the backend was asked may be in that number or not.
       const unsure = this.#created - before;
       if (streams + this.#creating + unsure < maxStreams) break;
-      if (unsure > 0) continue;
-      throw new LimitExceededError('streams', maxStreams, `There are ${streams} streams: the limit is ${maxStreams}`);
+      if (streams >= maxStreams) {
+        throw new LimitExceededError('streams', maxStreams, `There are ${streams} streams: the limit is ${maxStreams}`);
+      }
+      // So may those that are being created. When one has come to be, or has not, the backend says.
+      if (unsure === 0) await new Promise<void>((resolve) => this.#createWatchers.push(resolve));
     }
     // In the same step: whoever asks next must find it.
     this.#creating++;
   }
+}
+
+function wake(watchers: (() => void)[]): void {
+  for (const watcher of watchers.splice(0)) watcher();
 }
