@@ -5,10 +5,11 @@ import { Frame } from './frame.ts';
 import { JsonArray } from './json-array.ts';
 import type { ReplySink, StreamedBody } from './reply.ts';
 
-/** So much is read before the reply begins, so that what goes wrong has a status. */
-const WHOLE = 64 * 1024;
-/** One piece of a longer body: what a client that stands still can hold. Every piece is a system call for each reader. */
-const PIECE = 256 * 1024;
+/**
+ * So much is read before the reply begins, so that what goes wrong has a status. Also one piece of a longer body: what a client that
+ * stands still can hold. Larger ones are no faster.
+ */
+const PIECE = 64 * 1024;
 
 /** Bytes of a stream from one offset up to another that is written. */
 export interface Section {
@@ -23,7 +24,7 @@ export interface Section {
 /** The body of a section: all of it where it is small, else one that reads as fast as its client takes. Rejects where it cannot be read. */
 export async function sectionBody(section: Section): Promise<Uint8Array | StreamedBody> {
   const { stream, from, to, isArray } = section;
-  if (to - from > WHOLE) return new SectionBody(section);
+  if (to - from > PIECE) return new SectionBody(section);
   const chunks: Uint8Array[] = [];
   if (to > from) {
     const reader = stream.read(from);
