@@ -1,7 +1,7 @@
 import { constants, createReadStream } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { fromCaller } from './arguments.ts';
 
 /** What is read: a file, or standard input. */
 export interface DemoSource {
@@ -28,8 +28,7 @@ export async function openSource(argument: string | undefined): Promise<DemoSour
     if (process.stdin.isTTY) throw new SourceError(`Standard input is a terminal: nothing is piped in. ${HOW_TO}`);
     return { name: 'standard input', size: undefined, stream: process.stdin };
   }
-  // npm runs scripts in the folder of the package; a relative name means the folder in which npm was called.
-  const path = argument === undefined ? process.execPath : resolve(process.env.INIT_CWD ?? '.', argument);
+  const path = argument === undefined ? process.execPath : fromCaller(argument);
   let size: number | undefined;
   try {
     const stats = await stat(path);

@@ -1,5 +1,5 @@
+import { alignColumns, formatBytes, formatCount, formatRate, formatSeconds, messageOf } from '../format.ts';
 import type { BroadcastResult } from './broadcast.ts';
-import { formatBytes, formatCount, formatRate, formatSeconds } from './format.ts';
 
 /** What was shown, in plain lines. `mark` is that of the streams. */
 export function summaryOf(result: BroadcastResult, mark: number): string[] {
@@ -25,21 +25,6 @@ export function summaryOf(result: BroadcastResult, mark: number): string[] {
   ];
 }
 
-/** Rows as lines, with columns of one width. */
-export function alignColumns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        // Amounts to the right, words to the left.
-        return column > 0 && column < 4 ? cell.padStart(width) : cell.padEnd(width);
-      })
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
 /** What speaks against every reader having seen the very bytes of the source; empty if nothing does. */
 export function problemsOf(result: BroadcastResult, mark: number, largestWrite: number): string[] {
   const problems: string[] = [];
@@ -59,17 +44,4 @@ export function problemsOf(result: BroadcastResult, mark: number, largestWrite: 
     }
   }
   return problems;
-}
-
-/** What else there is, for data that is not a file here. */
-export function elsewhere(): string[] {
-  return [
-    'For a file behind HTTP, read in parts or over a bad line: RemoteByteStream (fanpipe/remote).',
-    'For one source that many ask for, at any time: StreamPool (fanpipe/pool).',
-  ];
-}
-
-/** The message of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

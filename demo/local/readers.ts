@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
-import { formatBytes, formatCount, formatSeconds, formatShare } from './format.ts';
+import { formatBytes, formatCount, formatSeconds, formatShare } from '../format.ts';
 
 /** What came out of a reader. */
 export interface Outcome {
