@@ -1,6 +1,8 @@
+import type { Screen } from './screen.ts';
+
 /** Where the demo is shown. */
 export interface Output {
-  readonly stdout: NodeJS.WriteStream;
+  readonly stdout: Screen;
   /** Whether lines can be drawn over. */
   readonly isScreen: boolean;
   readonly colors: boolean;

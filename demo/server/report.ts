@@ -50,21 +50,30 @@ function memoryOf({ before, peak }: RelayResult): string {
   if (before.mapped === undefined || peak.mapped === undefined) {
     return `Memory of the server: ${memory}, with what it has mapped of its store.`;
   }
-  return `Memory of the server: ${memory}; ${formatBytes(Math.max(0, peak.mapped - before.mapped))} more are files, mapped.`;
+  return `Memory of the server: ${memory}; ${formatBytes(Math.max(0, peak.mapped - before.mapped))} more are its files, mapped.`;
 }
 
 /** What speaks against every client having got the very bytes that were uploaded; empty if nothing does. */
 export function relayProblems({ bytes, digest, clients, peak }: RelayResult): string[] {
-  const problems: string[] = [];
+  // The same of many is one problem.
+  const counts = new Map<string, number>();
   for (const client of clients) {
-    const who = `A client (${client.kind})`;
-    if (client.error !== undefined) problems.push(`${who} failed: ${client.error}.`);
-    else if (client.kind === NEVER_READS) continue;
-    else if (client.bytes !== bytes) problems.push(`${who} got ${client.bytes} bytes, expected ${bytes}.`);
-    else if (client.digest !== digest) problems.push(`${who} got other bytes than were uploaded.`);
-    else if (client.isCut && client.note === undefined) problems.push(`${who} was to be cut and was not.`);
+    const what = problemOf(client, bytes, digest);
+    if (what === undefined) continue;
+    const problem = `(${client.kind}) ${what}.`;
+    counts.set(problem, (counts.get(problem) ?? 0) + 1);
   }
-  if (peak.held > HELD)
-    problems.push(`The server held ${peak.held} bytes for a client that never reads, expected ${HELD}.`);
+  const problems = [...counts].map(([problem, count]) => `${count === 1 ? 'A client' : `${count} clients`} ${problem}`);
+  if (peak.held > HELD) {
+    problems.push(`The server held ${peak.held} bytes for a client that never reads, expected at most ${HELD}.`);
+  }
   return problems;
+}
+
+function problemOf(client: ClientResult, bytes: number, digest: string): string | undefined {
+  if (client.error !== undefined) return `failed: ${client.error}`;
+  if (client.kind === NEVER_READS) return undefined;
+  if (client.bytes !== bytes) return `got ${client.bytes} bytes, expected ${bytes}`;
+  if (client.digest !== digest) return 'got other bytes than were uploaded';
+  return client.isCut && client.note === undefined ? 'was to be cut and was not' : undefined;
 }

@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test, vi } from 'vitest';
 import { Rates } from '../../demo/rates.ts';
 import { createClients } from '../../demo/server/client-kinds.ts';
 import type { ClientResult } from '../../demo/server/clients.ts';
-import { readCut } from '../../demo/server/plain-clients.ts';
+import { readCut, readFrom } from '../../demo/server/plain-clients.ts';
 import { relayLine, relayTable, showRelayLive } from '../../demo/server/progress.ts';
 import { type RelayProgress, type RelayResult, relay } from '../../demo/server/relay.ts';
 import { relayProblems, relaySummary } from '../../demo/server/report.ts';
@@ -52,6 +52,14 @@ describe('the check of the clients', () => {
     expect(relayProblems(result)).toHaveLength(1);
     expect(relayProblems(result)[0]).toMatch(problem);
     expect(relaySummary(result).join('\n')).toMatch(shown);
+  });
+
+  test('says the same of many once', () => {
+    const wrong = { ...client, digest: 'xyz' };
+    expect(relayProblems(relayed([wrong, wrong, client, { ...wrong, kind: 'slow' }]))).toEqual([
+      '2 clients (fast) got other bytes than were uploaded.',
+      'A client (slow) got other bytes than were uploaded.',
+    ]);
   });
 
   test('sees what is held for the one that never reads', () => {
@@ -97,6 +105,29 @@ describe('the clients', () => {
   });
 });
 
+describe('who goes on from a byte', () => {
+  test.each([
+    ['that is there', 206, 'past', 'past and present'],
+    ['that is still to come', 416, 'nothing', ' and present'],
+  ])('%s reads on where the reply says', async (_, status, body, expected) => {
+    const server = await listen((request, response) => {
+      if (request.headers.range === 'bytes=7-') {
+        const headers = { 'content-range': 'bytes 7-10/*', 'stream-next-offset': 'next' };
+        response.writeHead(status, headers).end(body);
+      } else response.end(request.url === '/?live=raw&offset=next' ? ' and present' : request.url);
+    });
+    let text = '';
+    try {
+      const take = (bytes: Uint8Array): void => void (text += Buffer.from(bytes).toString());
+      await readFrom(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, 7, take);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    expect(text).toBe(expected);
+  });
+});
+
 function listen(listener: Parameters<typeof createServer>[1] & {}): Promise<Server> {
   return new Promise((resolve) => {
     const server = createServer(listener as never).listen(0, '127.0.0.1', () => resolve(server));
@@ -135,7 +166,8 @@ describe('the second part', () => {
     const printed: string[] = [];
     const log = vi.spyOn(console, 'log').mockImplementation((text) => void printed.push(text));
     try {
-      const output = { stdout: process.stdout, isScreen: false, colors: false };
+      const stdout = { write: (text: string) => printed.push(text) };
+      const output = { stdout, isScreen: false, colors: false };
       const { signal } = new AbortController();
       const result = await serverPart({ path, size: 3000 }, join(folder, 'share'), output, signal, 1000);
       expect(result?.digest).toBe(createHash('sha256').update(data.subarray(0, 1000)).digest('hex'));
