@@ -24,12 +24,14 @@ export function showRelayLive(size: number, screen: Screen): RelayView {
 /** A line for a log now and then, and at the end. */
 export function showRelayPlain(screen: Screen): RelayView {
   const times = new LogTimes();
+  /** What has not been printed. */
   let last: RelayProgress | undefined;
   const print = (progress: RelayProgress): void => void screen.write(`${relayLine(progress)}\n`);
   return {
     show(progress) {
-      last = progress;
-      if (times.isDue(progress.elapsed)) print(progress);
+      const isDue = times.isDue(progress.elapsed);
+      if (isDue) print(progress);
+      last = isDue ? undefined : progress;
     },
     stop() {
       if (last !== undefined) print(last);

@@ -11,7 +11,7 @@ import { Rates } from '../../demo/rates.ts';
 import { createClients } from '../../demo/server/client-kinds.ts';
 import type { ClientResult } from '../../demo/server/clients.ts';
 import { readCut, readFrom } from '../../demo/server/plain-clients.ts';
-import { relayLine, relayTable, showRelayLive } from '../../demo/server/progress.ts';
+import { relayLine, relayTable, showRelayLive, showRelayPlain } from '../../demo/server/progress.ts';
 import { type RelayProgress, type RelayResult, relay } from '../../demo/server/relay.ts';
 import { relayProblems, relaySummary } from '../../demo/server/report.ts';
 import { serverPart } from '../../demo/server/server-part.ts';
@@ -192,6 +192,17 @@ describe('the progress of the clients', () => {
 
   test('is a line for a log', () => {
     expect(relayLine(progress)).toBe('  2.0 s  512 KiB uploaded, 4.0 MiB delivered, 2.0 MiB/s, 3 clients through');
+  });
+
+  test('no line of a log comes twice, and the last one comes', () => {
+    const printed: string[] = [];
+    const view = showRelayPlain({ write: (text: string) => printed.push(text) });
+    for (const elapsed of [100, 1000, 1100, 2000]) view.show({ ...progress, elapsed });
+    view.stop();
+    expect(printed.map((line) => line.slice(0, 8))).toEqual(['  1.0 s ', '  2.0 s ']);
+    view.show({ ...progress, elapsed: 2100 });
+    view.stop();
+    expect(printed.at(-1)).toMatch(/^ +2\.1 s .*\n$/);
   });
 
   test('is a table of the bytes and the rate of each', () => {
