@@ -1,4 +1,4 @@
-import { badRequest } from './refusal.ts';
+import { badRequest, type Refusal } from './refusal.ts';
 
 /** What a stream has that says nothing of it. */
 export const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
@@ -6,9 +6,15 @@ export const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 const LONGEST = 256;
 
 const TOKEN = "[!#$%&'*+.^_`|~\\w-]+";
-const PARAMETER = `\\s*;\\s*(?:(${TOKEN})=(${TOKEN}|"(?:[^"\\\\\\x00-\\x1f\\x7f-\\uffff]|\\\\[\\x20-\\x7e])*"))?`;
-const TYPE = new RegExp(`^(${TOKEN}/${TOKEN})((?:${PARAMETER})*)\\s*$`);
-const PARAMETERS = new RegExp(PARAMETER, 'g');
+const ESSENCE = new RegExp(`${TOKEN}/${TOKEN}`, 'y');
+/**
+ * One parameter, or none between two marks. They are read one by one: white space that belongs to the one or to the next would let one
+ * expression for all of them try every way there is.
+ */
+const PARAMETER = new RegExp(
+  `[ \\t]*;[ \\t]*(?:(${TOKEN})=(${TOKEN}|"(?:[^"\\\\\\x00-\\x1f\\x7f-\\uffff]|\\\\[\\x20-\\x7e])*"))?`,
+  'y',
+);
 
 /** A media type (RFC 9110, section 8.3.1) taken apart. */
 export interface ContentType {
@@ -25,16 +31,26 @@ export type EventEncoding = 'text' | 'json' | 'base64';
 /** Reads a header. Throws 400 for what is no media type. */
 export function parseContentType(header: string): ContentType {
   const text = header.trim();
-  const match = text.length > LONGEST ? null : TYPE.exec(text);
-  if (match === null) throw badRequest('Content-Type is not a media type such as text/plain');
+  if (text.length > LONGEST) throw noType();
+  ESSENCE.lastIndex = 0;
+  const essence = ESSENCE.exec(text)?.[0];
+  if (essence === undefined) throw noType();
   const parameters = new Map<string, string>();
-  for (const [, name, value] of (match[2] as string).matchAll(PARAMETERS)) {
+  for (let at = essence.length; at < text.length; at = PARAMETER.lastIndex) {
+    PARAMETER.lastIndex = at;
+    const match = PARAMETER.exec(text);
+    if (match === null) throw noType();
+    const [, name, value] = match;
     if (name === undefined || value === undefined) continue;
     const key = name.toLowerCase();
     if (parameters.has(key)) throw badRequest(`Content-Type has more than one ${key}`);
     parameters.set(key, unquote(value));
   }
-  return { text, essence: (match[1] as string).toLowerCase(), parameters };
+  return { text, essence: essence.toLowerCase(), parameters };
+}
+
+function noType(): Refusal {
+  return badRequest('Content-Type is not a media type such as text/plain');
 }
 
 function unquote(value: string): string {
