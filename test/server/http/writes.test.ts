@@ -252,6 +252,23 @@ describe('append in pieces', () => {
     expect(other.isStopped).toBe(true);
   });
 
+  test('one that writes a little at a time hears of the end of the stream by its next piece', async () => {
+    const rig = new HttpRig();
+    await rig.create('a');
+    const upload = new Upload();
+    const answer = rig.append('a', upload);
+    upload.push('1');
+    await quiet();
+    await rig.call('POST a', { headers: { 'stream-closed': 'true' } });
+    for (let i = 0; i < 2; i++) {
+      upload.push('2');
+      await quiet();
+    }
+    expect(upload.isStopped).toBe(true);
+    expect([(await answer).status, (await answer).header('stream-closed')]).toEqual([409, 'true']);
+    expect(await (await rig.call('GET a')).text()).toBe('1');
+  });
+
   test('what does not fit is refused with all behind it, and what came before stays', async () => {
     const rig = new HttpRig({ limits: { maxStreamBytes: 10 } });
     await rig.create('a');

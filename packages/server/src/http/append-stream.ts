@@ -42,35 +42,54 @@ export async function appendToStream(context: HttpContext, request: HttpRequest,
 
 /** Appends what comes as it comes, so that readers see it at once. What came before the client broke off, or the store did, stays. */
 async function appendPieces(stream: LiveStream, request: HttpRequest, options: HubAppendOptions): Promise<Reply> {
-  const pending: { readonly length: number; readonly outcome: Promise<AppendOutcome> }[] = [];
+  // Each piece is let go when it is told of: a body may be of very many very small ones.
+  let underWay = 0;
   let inFlight = 0;
   let last: AppendOutcome | undefined;
-  /** Waits for the oldest; says whether to go on. */
-  const settle = async (): Promise<boolean> => {
-    const { length, outcome } = pending.shift() as (typeof pending)[number];
+  let refused: AppendOutcome | undefined;
+  let failure: { readonly reason: unknown } | undefined;
+  let wake: (() => void) | undefined;
+  const settled = (length: number): void => {
+    underWay--;
     inFlight -= length;
-    last = await outcome;
-    return last.kind === 'appended';
+    wake?.();
   };
+  const change = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve;
+    });
   let isEmpty = true;
   // A piece that fails must leave no hole: none after it is taken.
   const chain: AppendChain = { failure: undefined };
   for await (const chunk of request.body()) {
-    if (chunk.length === 0) continue;
+    const { length } = chunk;
+    if (length === 0) continue;
     if (isEmpty) {
       isEmpty = false;
       await requireType(stream, request);
       refuseFailWithBytes(options);
     }
-    if (chain.failure !== undefined) break;
-    const outcome = stream.append([chunk], { chain });
-    // Heard of when its turn comes.
-    outcome.catch(() => {});
-    pending.push({ length: chunk.length, outcome });
-    inFlight += chunk.length;
-    while (inFlight > IN_FLIGHT) if (!(await settle())) return toReply(stream, last as AppendOutcome, options);
+    // While there was nothing to read an earlier piece may have been refused.
+    if (failure !== undefined || refused !== undefined) break;
+    underWay++;
+    inFlight += length;
+    stream.append([chunk], { chain }).then(
+      (outcome) => {
+        if (outcome.kind === 'appended') last = outcome;
+        else refused ??= outcome;
+        settled(length);
+      },
+      (reason: unknown) => {
+        failure ??= { reason };
+        settled(length);
+      },
+    );
+    while (inFlight > IN_FLIGHT) await change();
+    if (failure !== undefined || refused !== undefined) break;
   }
-  while (pending.length > 0) if (!(await settle())) return toReply(stream, last as AppendOutcome, options);
+  while (underWay > 0) await change();
+  if (failure !== undefined) throw failure.reason;
+  if (refused !== undefined) return toReply(stream, refused, options);
   if (options.end !== undefined) last = await stream.append([], options);
   if (last === undefined) throw badRequest('The body is empty: nothing to append, and Stream-Closed is not true');
   return toReply(stream, last, options);
