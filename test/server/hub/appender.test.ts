@@ -275,6 +275,24 @@ describe('another writer takes over', () => {
     expect(scene.asked).toEqual(['b']);
   });
 
+  test('what is refused because one before it had failed is no work of another writer, however often that happens', async () => {
+    const scene = await ready();
+    for (let round = 1; round <= 3; round++) {
+      void scene.append(`a${round}`);
+      if (round === 1) void scene.append('b');
+      await settle();
+      const [first, second] = scene.stream.asked.splice(0).sort((x, y) => x.text.localeCompare(y.text));
+      first?.reject(new StorageError('full'));
+      second?.reject(new FencedError('s', round));
+      await settle();
+    }
+    expect(scene.told).toEqual(['a1: StorageError', 'a2: StorageError', 'a3: StorageError']);
+    expect(scene.asked).toEqual(['b']);
+    scene.stream.acknowledgeAll();
+    await settle();
+    expect(scene.told.at(-1)).toBe('b: appended');
+  });
+
   test('an end that it wrote is an outcome', async () => {
     const scene = await ready();
     const outcome = scene.append('a');

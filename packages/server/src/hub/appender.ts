@@ -23,6 +23,8 @@ class Append {
   readonly number: number;
   /** It was refused once because another writer had taken over. */
   wasFenced = false;
+  /** With what it was refused now, as if by another writer's taking over. */
+  refusal: { readonly reason: unknown } | undefined;
   /** What was decided on it, while that waits for appends under way. */
   verdict: NotAppended | undefined;
   /** Appends whose verdict holds if this one is acknowledged. */
@@ -61,7 +63,8 @@ class Append {
  *
  * In every state but `ready` appends wait in a queue. What a refusal or a duplicate was judged by may still be under way: its outcome is
  * told when that is acknowledged, and it is judged again when that fails. After a failure the writer is acquired anew, so the rules
- * begin at what the backend has. Appends that another writer's taking over refused are tried again, once.
+ * begin at what the backend has. Appends that another writer's taking over refused are tried again, once; those that one of ours which
+ * had failed left behind no place for, as often as that happens.
  */
 export class Appender {
   readonly #stream: BackendStream;
@@ -80,6 +83,8 @@ export class Appender {
   #again: Append[] = [];
   #underWay = 0;
   #isAsking = false;
+  /** Since the writer was acquired an append has failed for another reason than that somebody took over. */
+  #hasFailed = false;
   /** The newest append that is under way. */
   #newest: Append | undefined;
   #calls = 0;
@@ -250,12 +255,28 @@ export class Appender {
   #failed(append: Append, error: unknown): void {
     this.#state = 'broken';
     // That it has ended without our knowing is the work of another writer too.
-    if (!append.wasFenced && (error instanceof FencedError || error instanceof StreamEndedError)) {
-      append.wasFenced = true;
+    if (error instanceof FencedError || error instanceof StreamEndedError) {
+      append.refusal = { reason: error };
       this.#again.push(append);
     } else {
+      this.#hasFailed = true;
       append.reject(error);
     }
+  }
+
+  /** Takes out what was refused again, though no append before it had failed: somebody else writes. */
+  #rejectFenced(appends: readonly Append[]): Append[] {
+    const isOurs = this.#hasFailed;
+    this.#hasFailed = false;
+    return appends.filter((append) => {
+      const { refusal, wasFenced } = append;
+      append.refusal = undefined;
+      // Sent before we heard of a failure, it did not fit behind what is there, whoever else writes.
+      if (refusal === undefined || isOurs) return true;
+      append.wasFenced = true;
+      if (wasFenced) append.reject(refusal.reason);
+      return !wasFenced;
+    });
   }
 
   #settled(append: Append, isAcknowledged: boolean): void {
@@ -279,7 +300,8 @@ export class Appender {
     this.#writer = undefined;
     this.#rules = undefined;
     this.#newest = undefined;
-    this.#waiting = [...this.#again.splice(0), ...this.#waiting].sort((a, b) => a.number - b.number);
+    const again = this.#rejectFenced(this.#again.splice(0));
+    this.#waiting = [...again, ...this.#waiting].sort((a, b) => a.number - b.number);
     this.#state = 'idle';
     if (this.#waiting.length > 0) void this.#acquire();
     else this.#tellIdle();
