@@ -9,7 +9,7 @@ import type { ReplySink, StreamedBody } from './reply.ts';
  * So much is read before the reply begins, so that what goes wrong has a status. Also one piece of a longer body: what a client that
  * stands still can hold. Larger ones are no faster.
  */
-const PIECE = 64 * 1024;
+const PIECE = 128 * 1024;
 
 /** Bytes of a stream from one offset up to another that is written. */
 export interface Section {
