@@ -21,7 +21,7 @@ const EXAMPLES: errors.ServerError[] = [
   new errors.FencedError('s', 1),
   new errors.InvalidNameError('why'),
   new errors.InvalidArgumentError('why'),
-  ...(['streams', 'stream-bytes', 'total-bytes', 'readers', 'body', 'producers'] as const).map(
+  ...(['streams', 'stream-bytes', 'total-bytes', 'readers', 'body'] as const).map(
     (kind) => new errors.LimitExceededError(kind, 1, 'why'),
   ),
   new errors.StorageError('why'),

@@ -197,7 +197,7 @@ export class InvalidArgumentError extends ServerError {
 }
 
 /** What can be limited. */
-export type LimitKind = 'streams' | 'stream-bytes' | 'total-bytes' | 'readers' | 'body' | 'producers';
+export type LimitKind = 'streams' | 'stream-bytes' | 'total-bytes' | 'readers' | 'body';
 
 /** A limit of the server is reached. Nothing was taken. */
 export class LimitExceededError extends ServerError {

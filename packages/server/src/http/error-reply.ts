@@ -51,7 +51,6 @@ const LIMIT_STATUS: Record<LimitKind, number> = {
   'total-bytes': 507,
   streams: 429,
   readers: 429,
-  producers: 429,
 };
 
 /**
