@@ -1,6 +1,6 @@
 /** Who may do what: tokens, hooks, pages of other origins, and what every reply has. */
 import { describe, expect, test } from 'vitest';
-import { type BearerToken, StreamServer } from '../../../packages/server/src/index.ts';
+import { type BearerToken, StreamNotFoundError, StreamServer } from '../../../packages/server/src/index.ts';
 import { HttpRig, tokenAt } from './http-rig.ts';
 
 const READER = 'reader-0123456789abcdef';
@@ -140,6 +140,26 @@ describe('authorize', () => {
     const answer = await rig.call('GET a');
     expect([answer.status, await answer.text()]).toEqual([500, expect.not.stringContaining('secret')]);
     expect(rig.faults).toHaveLength(1);
+  });
+
+  test('what it throws is a fault of the server, be it an error that is a clients elsewhere', async () => {
+    const rig: HttpRig = new HttpRig({
+      authorize: async (_request, _action, stream) => {
+        await rig.server.hub.open(`users/${stream}`);
+        return true;
+      },
+    });
+    const answer = await rig.call('GET a');
+    expect([answer.status, await answer.text()]).toEqual([500, expect.not.stringContaining('users')]);
+    expect(rig.faults).toEqual([expect.objectContaining({ cause: expect.any(StreamNotFoundError) })]);
+  });
+
+  test('who is told of a fault and throws changes nothing of the reply', async () => {
+    const fails = (): never => {
+      throw new Error('no');
+    };
+    const rig = new HttpRig({ authorize: fails, onError: fails });
+    expect((await rig.call('GET a')).status).toBe(500);
   });
 
   test('only true is a yes', async () => {

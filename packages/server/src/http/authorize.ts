@@ -1,5 +1,5 @@
 import type { HttpRequest } from './http-request.ts';
-import { Refusal } from './refusal.ts';
+import { hostFault, Refusal } from './refusal.ts';
 
 /** What a request does: `read` is GET and HEAD, `append` also closes and fails. */
 export type Action = 'read' | 'create' | 'append' | 'delete';
@@ -30,6 +30,10 @@ export function bearerTokens(tokens: readonly BearerToken[]): Authorize {
     // The message must not show it.
     if (typeof token !== 'string' || token.length < SHORTEST || !VALUE.test(token)) {
       throw new TypeError(`A token has at least ${SHORTEST} letters, digits and -._~+/, and may end in =`);
+    }
+    for (const names of [read, write]) {
+      if (Array.isArray(names) && names.every((name) => typeof name === 'string')) continue;
+      throw new TypeError('read and write of a token are lists of names of streams');
     }
     return { token, read, write };
   });
@@ -66,7 +70,12 @@ export async function requireAllowed(
   stream: string,
 ): Promise<void> {
   for (const rule of rules) {
-    const decision = await rule(request, action, stream);
+    let decision: Decision;
+    try {
+      decision = await rule(request, action, stream);
+    } catch (cause) {
+      throw hostFault('authorize', cause);
+    }
     if (decision === true) continue;
     if (decision === 'unauthenticated') {
       throw new Refusal(401, 'UNAUTHENTICATED', 'Say who you are', ['www-authenticate', 'Bearer']);

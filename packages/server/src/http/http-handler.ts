@@ -70,7 +70,7 @@ export class HttpHandler {
     try {
       reply = await this.#route(request);
     } catch (error) {
-      if (isFault(error)) this.#context.onError(error);
+      if (isFault(error)) this.#report(error);
       reply = errorReply(error);
     }
     const { status, body } = reply;
@@ -85,6 +85,14 @@ export class HttpHandler {
     this.#isDraining = true;
     for (const stop of [...this.#waiting]) stop();
     this.#live.drain();
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.#context.onError(error);
+    } catch {
+      // Nobody is left to tell, and the client is answered all the same.
+    }
   }
 
   async #route(request: HttpRequest): Promise<Reply> {

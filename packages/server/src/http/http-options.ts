@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from 'fanpipe';
-import type { Hub } from '../hub/index.ts';
+import { checkConfig, type Hub } from '../hub/index.ts';
 import { type Authorize, type BearerToken, bearerTokens } from './authorize.ts';
 import { type CorsOptions, checkCors } from './cors.ts';
+import { hostFault } from './refusal.ts';
 import { checkPrefix } from './stream-name.ts';
 
 /** Limits beyond which the oldest appends of a stream go. */
@@ -28,7 +29,7 @@ export interface HttpOptions {
   readonly longPollTimeout?: number | undefined;
   /** Milliseconds after which an event stream ends, so that its reader connects again; about. Default 60,000. */
   readonly sseLifetime?: number | undefined;
-  /** What streams that are created over HTTP retain. Default all. */
+  /** What streams that are created over HTTP retain. Default all. If the function throws, or gives what makes no sense, the request is a 500. */
   readonly retention?: Retention | ((stream: string) => Retention) | undefined;
   /** Whether shared caches may keep what was read. Default `'public'`, with `authorize` or `tokens` `'private'`. */
   readonly cache?: 'public' | 'private' | undefined;
@@ -63,7 +64,10 @@ const DEFAULT_BODY = 16 * 1024 * 1024;
 
 /** Checks the options. Throws a TypeError. */
 export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
-  const { authorize, tokens, cors, onError, retention = {} } = options;
+  const { authorize, tokens, cors, onError, retention = {}, now = Date.now, random = Math.random } = options;
+  for (const [name, value] of Object.entries({ authorize, onError, now, random })) {
+    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`);
+  }
   if (cors !== undefined) checkCors(cors);
   const rules = [
     ...(tokens === undefined ? [] : [bearerTokens(tokens)]),
@@ -79,13 +83,43 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     maxBodyBytes: atLeast('maxBodyBytes', options.maxBodyBytes ?? DEFAULT_BODY, 1),
     longPollTimeout: waitTime('longPollTimeout', options.longPollTimeout ?? 30_000, 0),
     sseLifetime: waitTime('sseLifetime', options.sseLifetime ?? 60_000, 1),
-    retention: typeof retention === 'function' ? retention : () => retention,
+    retention: retentionOf(retention),
     cache,
     onError: onError ?? (() => {}),
     clock: options.clock ?? systemClock,
-    now: options.now ?? Date.now,
-    random: options.random ?? Math.random,
+    now,
+    random,
   };
+}
+
+/** Wrong values are the host's, whether they are there now or come by a function later: a client must not be told that they are its own. */
+function retentionOf(retention: NonNullable<HttpOptions['retention']>): (stream: string) => Retention {
+  if (typeof retention !== 'function') {
+    const checked = checkRetention(retention);
+    return () => checked;
+  }
+  return (stream) => {
+    try {
+      return checkRetention(retention(stream));
+    } catch (cause) {
+      throw hostFault('retention', cause);
+    }
+  };
+}
+
+function checkRetention(retention: Retention): Retention {
+  if (typeof retention !== 'object' || retention === null) throw new TypeError('retention must be an object');
+  const { retainBytes, retainFor } = retention;
+  const checked = {
+    ...(retainBytes === undefined ? {} : { retainBytes }),
+    ...(retainFor === undefined ? {} : { retainFor }),
+  };
+  try {
+    checkConfig(checked);
+  } catch (cause) {
+    throw new TypeError(`retention: ${(cause as Error).message}`, { cause });
+  }
+  return checked;
 }
 
 /**

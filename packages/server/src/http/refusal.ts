@@ -28,6 +28,11 @@ export class Refusal extends Error {
   }
 }
 
+/** What a function of the host threw: a fault of the server (500), be it an error that would be the client's if it came from here. */
+export function hostFault(name: string, cause: unknown): Error {
+  return new Error(`${name} threw`, { cause });
+}
+
 /** 400: the request is not what the protocol says. */
 export function badRequest(message: string): Refusal {
   return new Refusal(400, 'BAD_REQUEST', message);

@@ -11,4 +11,4 @@ export type { HubReader } from './hub-reader.ts';
 export type { HubStreamOptions } from './hub-stream.ts';
 export type { HubWriterOptions } from './hub-writer.ts';
 export type { LiveStream } from './live-stream.ts';
-export { isSameType } from './stream-config.ts';
+export { checkConfig, isSameType } from './stream-config.ts';
