@@ -225,6 +225,7 @@ const CREATES: Case[] = [
   [409, 'PUT new', { ...fork('/v1/stream/text'), 'content-type': 'text/html' }],
   [409, 'PUT fork', fork('/v1/stream/text', tokenAt(1, 4))],
   [409, 'PUT fork', fork('/v1/stream/text', tokenAt(1, 5), '1')],
+  [400, 'PUT fork', fork('/v1/stream/text', 'x')],
   [409, 'PUT fork', fork('/v1/stream/json')],
   [409, 'PUT text', fork('/v1/stream/json')],
 ];

@@ -342,6 +342,9 @@ describe('when streams expire', () => {
     '2030-01-31T12:00:00',
     '2030-01-31T12:00:00+25:00',
     '1900000000',
+    '9999-12-31T23:59:60Z',
+    '9999-12-31T23:00:00-02:00',
+    '0000-01-01T00:00:00+00:01',
     'Tue, 01 Jan 2030 00:00:00 GMT',
   ])('a time of %j is refused', (text) =>
     expect(refused(() => parseExpiry(headers({ 'stream-expires-at': text })))).toBe(400),

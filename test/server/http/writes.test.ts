@@ -394,6 +394,37 @@ describe('fork', () => {
     expect((await rig.call('GET a')).status).toBe(410);
   });
 
+  test.each([
+    ['text/plain', 'abc', 'defgh'],
+    ['application/json', '1', '[2,3,4]'],
+  ])('again it is the same (%s), though it has let go of what was where it begins', async (type, first, more) => {
+    const rig = new HttpRig({ retention: { retainBytes: 4 } });
+    const { next } = await rig.create('a', type, first);
+    const options = fork('a', { 'stream-fork-offset': next });
+    expect((await rig.call('PUT b', options)).status).toBe(201);
+    for (let i = 0; i < 2; i++) await rig.append('b', more, type);
+    expect((await rig.call('HEAD b')).header('stream-oldest-offset')).not.toBeUndefined();
+    expect((await rig.call('PUT b', options)).status).toBe(200);
+    const other = fork('a', { 'stream-fork-offset': tokenAt(0, 0) });
+    expect((await rig.call('PUT b', other)).status).toBe(409);
+  });
+
+  test('OFFSET: is of the stream that the offset is of, not of another that has its name meanwhile', async () => {
+    const inner = memoryBackend();
+    let looks = 0;
+    const before = async (call: BackendCall, name: string): Promise<void> => {
+      if (call !== 'open' || name !== 'a' || ++looks !== 2) return;
+      await inner.delete('a');
+      await inner.create('a', { contentType: 'text/plain' }, { chunks: [bytesOf('of somebody else')] });
+    };
+    const rig = new HttpRig({ backend: wrapBackend(inner, { before }) });
+    const { next } = await rig.create('a', 'text/plain', 'mine');
+    looks = 0;
+    const answer = await rig.call('PUT b', fork('a', { 'stream-fork-offset': next }));
+    expect([looks, answer.status]).toEqual([2, 404]);
+    expect((await rig.call('GET b')).status).toBe(404);
+  });
+
   test('never inside of a message', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'application/json', '[11,22]');

@@ -6,6 +6,9 @@ const SECONDS = /^(?:0|[1-9]\d*)$/;
 const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
+const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
+
 /** When a stream is deleted by itself. */
 export type Expiry = Pick<StreamConfig, 'ttl' | 'expiresAt'>;
 
@@ -52,5 +55,7 @@ function toTime([, year, month, day, hour, minute, second, fraction, sign, hours
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return Number.NaN;
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === '-' ? -1 : 1);
   const seconds = (Number(hour) * 60 + Number(minute) - offset) * 60 + Number(second);
-  return date.getTime() + seconds * 1000 + Math.floor(Number(fraction ?? 0) * 1000);
+  const time = date.getTime() + seconds * 1000 + Math.floor(Number(fraction ?? 0) * 1000);
+  // An offset or a leap second may lead where years have more digits, or a sign, which RFC 3339 has no place for.
+  return time >= EARLIEST && time <= LATEST ? time : Number.NaN;
 }

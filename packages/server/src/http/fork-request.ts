@@ -1,10 +1,16 @@
 import type { StreamState } from '../backends/backend.ts';
-import { ForkSourceError, StreamExistsError, StreamNotFoundError, StreamSoftDeletedError } from '../errors.ts';
+import {
+  ForkSourceError,
+  OffsetGoneError,
+  StreamExistsError,
+  StreamNotFoundError,
+  StreamSoftDeletedError,
+} from '../errors.ts';
 import type { Hub, LiveStream } from '../hub/index.ts';
 import { isJson } from './content-type.ts';
 import type { HttpRequest } from './http-request.ts';
 import { skipLines } from './json-messages.ts';
-import { parseOffset, resolveOffset } from './offset-token.ts';
+import { type OffsetToken, offsetGone, parseOffset, resolveOffset } from './offset-token.ts';
 import { badRequest, Refusal } from './refusal.ts';
 import { streamName } from './stream-name.ts';
 import { requireMessageStart } from './stream-state.ts';
@@ -12,8 +18,8 @@ import { requireMessageStart } from './stream-state.ts';
 /** Where a fork is asked to leave its source. */
 export interface ForkRequest {
   readonly source: string;
-  /** Token of an offset; left out, the tail. */
-  readonly offset: string | undefined;
+  /** Left out, the tail. */
+  readonly offset: OffsetToken | undefined;
   /** Bytes, or messages of JSON, beyond the offset. */
   readonly beyond: number;
 }
@@ -21,6 +27,8 @@ export interface ForkRequest {
 /** Where that is in bytes. */
 export interface ForkPlace {
   readonly source: string;
+  /** Of the stream that the offset is of; undefined for a fork that is there. */
+  readonly generation: number | undefined;
   readonly offset: number | undefined;
   readonly contentType: string;
 }
@@ -45,7 +53,11 @@ export function parseFork(request: Pick<HttpRequest, 'header'>, prefix: string):
   if (offset === undefined && Number(beyond) > 0) {
     throw badRequest('Stream-Fork-Sub-Offset needs Stream-Fork-Offset: nothing lies beyond the tail');
   }
-  return { source, offset, beyond: Number(beyond ?? 0) };
+  const token = offset === undefined ? undefined : parseOffset(offset);
+  if (offset !== undefined && token === undefined) {
+    throw badRequest('Stream-Fork-Offset is not an offset that this server gave');
+  }
+  return { source, offset: token, beyond: Number(beyond ?? 0) };
 }
 
 /**
@@ -59,22 +71,35 @@ export async function placeFork(hub: Hub, name: string, request: ForkRequest): P
   const isAgain = existing?.config.fork?.source === source;
   const stream = isAgain ? (existing as LiveStream) : await openSource(hub, source);
   const { contentType, fork } = stream.config;
-  if (offset === undefined) return { source, offset: isAgain ? fork?.offset : undefined, contentType };
+  // Between here and the making of the fork another stream may come to have the name.
+  const generation = isAgain ? undefined : stream.generation;
+  if (offset === undefined) return { source, generation, offset: isAgain ? fork?.offset : undefined, contentType };
   const state = await stream.state();
+  const begins = isAgain ? fork?.offset : undefined;
   try {
-    return { source, offset: await inBytes(stream, state, offset, request.beyond), contentType };
+    return { source, generation, offset: await inBytes(stream, state, offset, request.beyond, begins), contentType };
   } catch (error) {
     // What the fork does not have is not where it begins.
-    if (isAgain && error instanceof Refusal) throw new StreamExistsError(name, 'another fork offset');
+    if (isAgain && (error instanceof Refusal || error instanceof OffsetGoneError)) {
+      throw new StreamExistsError(name, 'another fork offset');
+    }
     throw error;
   }
 }
 
-async function inBytes(stream: LiveStream, state: StreamState, offset: string, beyond: number): Promise<number> {
-  const token = parseOffset(offset);
-  if (token === undefined) throw badRequest('Stream-Fork-Offset is not an offset that this server gave');
-  const anchor = resolveOffset(token, state);
+/** `begins`: where a fork that is there does, so that it is found again though retention has let go of what was there. */
+async function inBytes(
+  stream: LiveStream,
+  state: StreamState,
+  token: OffsetToken,
+  beyond: number,
+  begins: number | undefined,
+): Promise<number> {
+  const anchor = resolveOffset(token, begins === undefined || token.kind !== 'at' ? state : { ...state, head: 0 });
+  if (anchor === begins && beyond === 0) return anchor;
   if (isJson(state.config.contentType)) {
+    // Messages that are gone cannot be counted.
+    if (anchor < state.head) throw offsetGone(state, 'is no longer retained');
     await requireMessageStart(stream, state, anchor);
     return skipMessages(stream, state, anchor, beyond);
   }

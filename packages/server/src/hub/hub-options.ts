@@ -33,8 +33,13 @@ export interface NewStreamOptions {
   /** First bytes. Handed over: nobody changes their memory any more. */
   readonly chunks?: readonly Uint8Array[] | undefined;
   readonly end?: StreamEnd | undefined;
-  /** Makes a fork of `source`, which shows its bytes below `offset`; by default all that it has now. */
-  readonly fork?: { readonly source: string; readonly offset?: number | undefined } | undefined;
+  /**
+   * Makes a fork of `source`, which shows its bytes below `offset`; by default all that it has now. With `generation` it is of that stream
+   * alone: where another one has its name by now, there is no source.
+   */
+  readonly fork?:
+    | { readonly source: string; readonly offset?: number | undefined; readonly generation?: number | undefined }
+    | undefined;
 }
 
 /** What a hub has done and holds. Those of appends and readers are of this process, since it began. */

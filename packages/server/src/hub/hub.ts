@@ -88,7 +88,9 @@ export class Hub {
     }
 
     const full =
-      fork === undefined ? plainConfig(config) : forkConfig(config, await this.#source(fork.source), fork.offset);
+      fork === undefined
+        ? plainConfig(config)
+        : forkConfig(config, await this.#source(fork.source, fork.generation), fork.offset);
     const { isNew, stream } = await this.#quota.createWithin(size, () =>
       this.backend.create(name, full, end === undefined ? { chunks } : { chunks, end }),
     );
@@ -110,7 +112,7 @@ export class Hub {
     return { isNew: false, stream: this.#live(stream, state), state };
   }
 
-  async #source(name: string): Promise<StreamState> {
+  async #source(name: string, generation: number | undefined): Promise<StreamState> {
     let source: BackendStream | undefined;
     try {
       source = await this.backend.open(name);
@@ -118,9 +120,11 @@ export class Hub {
       if (!(error instanceof StreamSoftDeletedError)) throw error;
       throw new ForkSourceError(name, 'soft-deleted', 'it was deleted');
     }
-    if (source === undefined) throw new ForkSourceError(name, 'not-found', 'it is not there');
+    if (source === undefined || (generation !== undefined && source.generation !== generation)) {
+      throw new ForkSourceError(name, 'not-found', 'it is not there');
+    }
     // Where it has been deleted since, the next look says what became of it.
-    return (await stateOf(source)) ?? this.#source(name);
+    return (await stateOf(source)) ?? this.#source(name, generation);
   }
 
   /** The stream of that name. Rejects with `StreamNotFoundError`, `StreamSoftDeletedError`, `ServerClosedError`. */
