@@ -185,10 +185,21 @@ describe.each([
   });
 
   test('what the store refuses at the end is told', async () => {
+    const writer = hub.writer('s');
+    let fail: ((reason: Error) => void) | undefined;
+    hooks.before = (call) => (call === 'append' ? new Promise((_, reject) => (fail = reject)) : undefined);
+    const piped = pipe(writer, source);
+    while (writer.state === 'open' || fail === undefined) await settle();
+    fail(new Error('broken'));
+    await expect(piped).rejects.toThrow('broken');
+  });
+
+  test('what the store refuses before the end is the cause of what is told', async () => {
     hooks.before = (call) => {
       if (call === 'append') throw new Error('broken');
     };
-    await expect(pipe(hub.writer('s'), source)).rejects.toThrow('broken');
+    const endless = new Blob([new Uint8Array(4 * 1024 * 1024)]);
+    await expect(pipe(hub.writer('s'), endless)).rejects.toMatchObject({ cause: { message: 'broken' } });
   });
 });
 

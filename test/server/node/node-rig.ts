@@ -95,7 +95,12 @@ export async function serveTest(handler: TestHandler, options: TestOptions = {})
 
 /** Resolves when it holds; looks at each turn of the event loop. */
 export async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  while (!holds()) await turn();
+}
+
+/** Resolves a turn of the event loop later. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A client that says what it is told and keeps all that it hears. */
@@ -103,6 +108,8 @@ export class RawClient {
   readonly socket: Socket;
   /** All that came, one character per byte. */
   text = '';
+  /** Bytes that were sent. */
+  sent = 0;
   /** Bytes that came, also those that are not kept. */
   received = 0;
   isClosed = false;
@@ -145,7 +152,9 @@ export class RawClient {
   }
 
   send(text: string | Uint8Array): void {
-    this.socket.write(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+    const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
+    this.sent += bytes.length;
+    this.socket.write(bytes);
   }
 
   get(path: string, ...headers: string[]): void {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import { type Serving, serve } from '../../../packages/server/src/node/index.ts';
-import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, whole } from './node-rig.ts';
+import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, turn, whole } from './node-rig.ts';
 
 /** A server whose core notes what it is told. */
 async function server(handle: (request: HttpRequest) => Promise<Reply> | Reply, onDrain: () => void = () => {}) {
@@ -39,6 +39,9 @@ describe('shutdown', () => {
     const silent = await RawClient.open(serving.port);
     const half = await RawClient.open(serving.port);
     half.send('GET / HTT');
+    // What was not read when a connection is closed would reset it.
+    const bytes = used.sent + half.sent;
+    while (!(await serving.metrics.text()).includes(`fanpipe_received_bytes_total ${bytes}\n`)) await turn();
     await eventually(() => serving.connections === 3);
     const began = performance.now();
     await serving.close({ grace: 60_000 });

@@ -9,7 +9,8 @@ import { HttpClient } from './http-client.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const URL_LINE = /^fanpipe listens on http:\/\/127\.0\.0\.1:(\d+)\n$/;
-const RUN = `import('./packages/server/dist/cli/main.js').then(({ main }) => main(process.argv.slice(1)))
+/** Told by a signal, it collects its garbage. */
+const RUN = `process.on('SIGUSR2', gc); import('./packages/server/dist/cli/main.js').then(({ main }) => main(process.argv.slice(1)))
   .then((code) => process.exit(code))`;
 
 /** Those that run: a test that is stopped in the middle cannot end its own. */
@@ -53,7 +54,7 @@ export class ServerProcess {
   constructor({ data, port = 0, args = [] }: ProcessOptions) {
     build();
     const all = ['--port', String(port), ...(data === undefined ? [] : ['--data', data]), ...args];
-    this.#child = spawn(process.execPath, ['--input-type=module', '--eval', RUN, '--', ...all], {
+    this.#child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '--eval', RUN, '--', ...all], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
