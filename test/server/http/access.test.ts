@@ -1,7 +1,7 @@
 /** Who may do what: tokens, hooks, pages of other origins, and what every reply has. */
 import { describe, expect, test } from 'vitest';
 import { type BearerToken, StreamNotFoundError, StreamServer } from '../../../packages/server/src/index.ts';
-import { HttpRig, tokenAt } from './http-rig.ts';
+import { Call, HttpRig, tokenAt } from './http-rig.ts';
 
 const READER = 'reader-0123456789abcdef';
 const WRITER = 'writer-0123456789abcdef';
@@ -160,6 +160,7 @@ describe('authorize', () => {
     };
     const rig = new HttpRig({ authorize: fails, onError: fails });
     expect((await rig.call('GET a')).status).toBe(500);
+    await expect(rig.server.handle(new Call('GET a'))).resolves.toMatchObject({ status: 500 });
   });
 
   test('only true is a yes', async () => {

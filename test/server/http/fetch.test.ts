@@ -114,6 +114,28 @@ describe('fetch', () => {
     await events.cancel();
   });
 
+  test.each<[string, () => unknown]>([
+    ['text', () => 'abc'],
+    ['an ArrayBuffer', () => new ArrayBuffer(3)],
+    ['two bytes at a time', () => new Uint16Array(3)],
+  ])('a body that the host made of %s is its fault, and nothing of it is kept', async (_, chunk) => {
+    const errors: unknown[] = [];
+    const fetch = start({ onError: (error) => errors.push(error) });
+    await fetch(URL_A, put());
+    for (const method of ['POST', 'PUT']) {
+      const body = new ReadableStream<unknown>({
+        pull(controller) {
+          controller.enqueue(chunk());
+          controller.close();
+        },
+      });
+      const init = { method, body, duplex: 'half', headers: { 'content-type': 'text/plain' } } as RequestInit;
+      expect((await fetch(URL_A, init)).status).toBe(500);
+    }
+    expect(errors).toEqual([expect.any(TypeError), expect.any(TypeError)]);
+    expect((await fetch(URL_A)).headers.get('stream-next-offset')).toMatch(/^0{16}_0{16}$/);
+  });
+
   test('a body that breaks off is a bad request', async () => {
     const fetch = start();
     await fetch(URL_A, put());

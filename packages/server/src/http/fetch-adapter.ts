@@ -89,6 +89,9 @@ class WebRequest implements HttpRequest {
           throw Object.assign(new RequestBrokenError('broke off'), { cause });
         });
         if (result.done) break;
+        // A stream that the host made may hold anything; what is no bytes must not come to be counted as if it was.
+        if (!(result.value instanceof Uint8Array))
+          throw new TypeError('The body of a request has more than Uint8Arrays');
         yield result.value;
       }
       isWhole = true;

@@ -1,4 +1,4 @@
-import { OffsetGoneError, ServerClosedError } from '../errors.ts';
+import { OffsetGoneError } from '../errors.ts';
 import type { Hub, LiveStream } from '../hub/index.ts';
 import { appendToStream } from './append-stream.ts';
 import { type Action, requireAllowed } from './authorize.ts';
@@ -9,7 +9,7 @@ import { type HttpContext, type HttpOptions, httpContext } from './http-options.
 import type { HttpRequest } from './http-request.ts';
 import { LiveReplies } from './live-replies.ts';
 import { eventStream, rawStream } from './live-stream-reply.ts';
-import { longPoll, type Waiting } from './long-poll.ts';
+import { longPoll, Waiting } from './long-poll.ts';
 import { offsetGone } from './offset-token.ts';
 import { parseQuery, type ReadQuery } from './query.ts';
 import { describeStream, readStream } from './read-stream.ts';
@@ -32,8 +32,7 @@ const SANDBOX = ['content-security-policy', "default-src 'none'; sandbox"];
 export class HttpHandler {
   readonly #context: HttpContext;
   readonly #live: LiveReplies;
-  readonly #waiting: Waiting = new Set();
-  #isDraining = false;
+  readonly #waiting = new Waiting();
   /** In every reply. */
   readonly #common: readonly string[];
 
@@ -70,7 +69,7 @@ export class HttpHandler {
     try {
       reply = await this.#route(request);
     } catch (error) {
-      if (isFault(error)) this.#report(error);
+      if (isFault(error)) this.#context.onError(error);
       reply = errorReply(error);
     }
     const { status, body } = reply;
@@ -82,17 +81,8 @@ export class HttpHandler {
 
   /** The server closes: who waits is sent away, long-polls are answered, event streams end; nobody may wait any more (503). */
   drain(): void {
-    this.#isDraining = true;
-    for (const stop of [...this.#waiting]) stop();
+    this.#waiting.drain();
     this.#live.drain();
-  }
-
-  #report(error: unknown): void {
-    try {
-      this.#context.onError(error);
-    } catch {
-      // Nobody is left to tell, and the client is answered all the same.
-    }
   }
 
   async #route(request: HttpRequest): Promise<Reply> {
@@ -125,7 +115,6 @@ export class HttpHandler {
     const context = this.#context;
     const query = parseQuery(request.query);
     const stream = await context.hub.open(name);
-    if (query.live !== undefined && this.#isDraining) throw new ServerClosedError();
     stream.touch();
     try {
       return await this.#readFrom(request, stream, query);

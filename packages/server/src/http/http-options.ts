@@ -85,7 +85,13 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     sseLifetime: waitTime('sseLifetime', options.sseLifetime ?? 60_000, 1),
     retention: retentionOf(retention),
     cache,
-    onError: onError ?? (() => {}),
+    onError: (error) => {
+      try {
+        onError?.(error);
+      } catch {
+        // Nobody is left to tell, and clients are answered all the same.
+      }
+    },
     clock: options.clock ?? systemClock,
     now,
     random,

@@ -1,4 +1,5 @@
 import type { StreamState } from '../backends/backend.ts';
+import { ServerClosedError } from '../errors.ts';
 import type { LiveStream } from '../hub/index.ts';
 import { Feed } from './feed.ts';
 import { FeedCursor } from './feed-cursor.ts';
@@ -11,6 +12,7 @@ export class LiveReplies {
   readonly context: HttpContext;
   readonly #feeds = new Map<string, Feed>();
   readonly #replies = new Set<LiveReply>();
+  #isOver = false;
 
   constructor(context: HttpContext) {
     this.context = context;
@@ -26,8 +28,9 @@ export class LiveReplies {
     return this.#feeds.size;
   }
 
-  /** A body that shows a stream from an offset on, and goes on until it ends. Throws `LimitExceededError`. */
+  /** A body that shows a stream from an offset on, and goes on until it ends. Throws `LimitExceededError`, `ServerClosedError`. */
   open(stream: LiveStream, state: StreamState, encoding: FeedEncoding, from: number, cursor: number): LiveReply {
+    if (this.#isOver) throw new ServerClosedError();
     const reply = new LiveReply(this, stream, state, encoding, from, cursor);
     this.#replies.add(reply);
     return reply;
@@ -52,8 +55,9 @@ export class LiveReplies {
     return feed;
   }
 
-  /** Ends all of them; their clients know where to go on. */
+  /** Ends all of them; their clients know where to go on. There are no more from now on. */
   drain(): void {
+    this.#isOver = true;
     for (const reply of [...this.#replies]) reply.drain();
   }
 }

@@ -15,7 +15,34 @@ import type { Reply } from './reply.ts';
 import { endHeaders } from './stream-state.ts';
 
 /** Those who wait, so that a server that closes can send them away. */
-export type Waiting = Set<() => void>;
+export class Waiting {
+  readonly #stops = new Set<() => void>();
+  #isOver = false;
+
+  get size(): number {
+    return this.#stops.size;
+  }
+
+  /** Throws `ServerClosedError` once nobody may wait any more. */
+  check(): void {
+    if (this.#isOver) throw new ServerClosedError();
+  }
+
+  /** After `check`, in the same turn. */
+  add(stop: () => void): void {
+    this.#stops.add(stop);
+  }
+
+  delete(stop: () => void): void {
+    this.#stops.delete(stop);
+  }
+
+  /** Sends them all away, and lets nobody wait from now on. */
+  drain(): void {
+    this.#isOver = true;
+    for (const stop of [...this.#stops]) stop();
+  }
+}
 
 /** GET with `live=long-poll`: what there is from an offset on, or what comes first; 204 if nothing comes in time. */
 export async function longPoll(
@@ -26,11 +53,14 @@ export async function longPoll(
   waiting: Waiting,
 ): Promise<Reply> {
   if (query.offset === undefined) throw badRequest('live=long-poll needs an offset');
+  waiting.check();
   const client = parseCursor(query.cursor);
   let state = await stream.state();
   const from = await startOf(stream, state, query.offset);
   let news: CursorResult | undefined;
   if (from === state.tail && state.end === undefined) {
+    // The server may have begun to close since.
+    waiting.check();
     news = await untilNews(context, request, stream, from, waiting);
     state = await stream.state();
   }
