@@ -64,7 +64,10 @@ export class LiveReply implements StreamedBody, Follower {
   start(sink: ReplySink): void {
     this.#sink = sink;
     // The server has closed before the reply could begin.
-    if (this.#reader === undefined) return this.drain();
+    if (this.#reader === undefined) {
+      this.drain();
+      return;
+    }
     sink.onDrain = () => {
       this.#isFull = false;
       void this.#read();
