@@ -128,6 +128,8 @@ describe('/metrics', () => {
     ['GET', 'live=raw', 'raw'],
     ['GET', 'live=other', 'read'],
     ['GET', 'alive=sse', 'read'],
+    ['GET', 'alive=no&live=sse', 'sse'],
+    ['GET', 'alive=sse&olive=raw', 'read'],
     ['HEAD', '', 'head'],
     ['PUT', '', 'create'],
     ['POST', '', 'append'],

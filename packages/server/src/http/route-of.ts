@@ -34,8 +34,10 @@ export function routeOf(request: HttpRequest): Route {
 }
 
 function readRoute(query: string): Route {
-  const place = query.indexOf('live=');
-  if (place < 0 || (place > 0 && query[place - 1] !== '&')) return 'read';
+  let place = query.indexOf('live=');
+  // The end of another name.
+  while (place > 0 && query[place - 1] !== '&') place = query.indexOf('live=', place + 1);
+  if (place < 0) return 'read';
   if (query.startsWith('sse', place + 5)) return 'sse';
   if (query.startsWith('long-poll', place + 5)) return 'long-poll';
   return query.startsWith('raw', place + 5) ? 'raw' : 'read';
