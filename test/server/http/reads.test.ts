@@ -1,7 +1,8 @@
 /** What there is: catch-up, parts, tags, long-poll, HEAD. */
 import { describe, expect, test } from 'vitest';
-import { memoryBackend, StreamFailedError } from '../../../packages/server/src/index.ts';
+import { memoryBackend, StorageError, StreamFailedError } from '../../../packages/server/src/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { type BackendCall, wrapBackend } from '../hub/wrapped-backend.ts';
 import { bytesOf, Call, Client, HttpRig, tokenAt } from './http-rig.ts';
 
 async function quiet(): Promise<void> {
@@ -86,6 +87,22 @@ describe('catch-up', () => {
     await client.done();
     expect(client.state).toBe('aborted');
     expect(rig.faults).toEqual([]);
+  });
+
+  test('BROKEN: a store that fails while it is sent breaks the body off, and the host is told', async () => {
+    let isBroken = false;
+    const before = (call: BackendCall): void => {
+      if (isBroken && call === 'next') throw new StorageError('broken');
+    };
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    await rig.create('a', 'text/plain', 'x'.repeat(500_000));
+    const client = (await rig.call('GET a')).open(Object.assign(new Client(), { room: 1 }));
+    await client.until(({ isFull }) => isFull);
+    isBroken = true;
+    client.drain();
+    await client.done();
+    expect(client.state).toBe('aborted');
+    expect(rig.faults).toEqual([expect.any(StorageError)]);
   });
 
   test('a client that goes frees its reader', async () => {

@@ -1,6 +1,7 @@
 import type { StreamState } from '../backends/backend.ts';
 import type { HubReader, LiveStream } from '../hub/index.ts';
 import { concat } from './concat.ts';
+import { isFault } from './error-reply.ts';
 import { Frame } from './frame.ts';
 import { JsonArray } from './json-array.ts';
 import type { ReplySink, StreamedBody } from './reply.ts';
@@ -19,6 +20,8 @@ export interface Section {
   readonly to: number;
   /** As an array of the messages. */
   readonly isArray: boolean;
+  /** Told where it is the server's own fault that the body breaks off, since the status is out by then. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** The body of a section: all of it where it is small, else one that reads as fast as its client takes. Rejects where it cannot be read. */
@@ -108,6 +111,7 @@ class SectionBody implements StreamedBody {
     } catch (error) {
       const sink = this.#sink;
       this.stop();
+      if (sink !== undefined && isFault(error)) this.#section.onError(error);
       sink?.abort(error);
     }
     this.#isRunning = false;

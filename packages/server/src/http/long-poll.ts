@@ -84,7 +84,7 @@ export async function longPoll(
   const body =
     news?.end === undefined && news?.next === tail
       ? wholeBody(news.chunks, isArray)
-      : await sectionBody({ stream, state, from, to: tail, isArray });
+      : await sectionBody({ stream, state, from, to: tail, isArray, onError: context.onError });
   return { status: 200, headers: ['content-type', contentType, ...placeHeaders(state, tail), ...headers], body };
 }
 

@@ -52,7 +52,11 @@ export async function readStream(
   // The bytes of a part count from the start of the stream: where that is gone, they are not those of this body.
   if (isWhole) headers.push('accept-ranges', isArray || head > 0 ? 'none' : 'bytes');
   if (isWhole && head > 0) headers.push('stream-oldest-offset', formatOffset(state, head));
-  return { status: 200, headers, body: await sectionBody({ stream, state, from, to: tail, isArray }) };
+  return {
+    status: 200,
+    headers,
+    body: await sectionBody({ stream, state, from, to: tail, isArray, onError: context.onError }),
+  };
 }
 
 /** HEAD: what a stream is. */
@@ -159,5 +163,9 @@ async function partOf(
     'cache-control',
     cacheControl(context, state, from),
   ];
-  return { status: 206, headers, body: await sectionBody({ stream, state, from, to, isArray: false }) };
+  return {
+    status: 206,
+    headers,
+    body: await sectionBody({ stream, state, from, to, isArray: false, onError: context.onError }),
+  };
 }

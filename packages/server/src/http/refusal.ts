@@ -8,7 +8,6 @@ export type RefusalCode =
   | 'CONTENT_TYPE_MISMATCH'
   | 'CONFLICT'
   | 'OFFSET_GONE'
-  | 'BODY_TOO_LARGE'
   | 'RANGE_NOT_SATISFIABLE'
   | 'STREAM_FAILED';
 
