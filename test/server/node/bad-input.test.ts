@@ -94,6 +94,7 @@ const refused: [string, string][] = [
   ['the target of all', 'OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n'],
   ['a bad host and a body', post('host: b\r\ncontent-length: 3\r\n', 'abc')],
   ['a bad host and chunks', post('host: b\r\ntransfer-encoding: chunked\r\n', '3\r\nabc\r\n0\r\n\r\n')],
+  ['chunks in HTTP/1.0', `POST /a HTTP/1.0\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
   // Headers.
   ['no host', 'GET / HTTP/1.1\r\n\r\n'],
   ['two hosts', get('/', 'host: a\r\nhost: b\r\n')],

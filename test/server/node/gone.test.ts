@@ -63,6 +63,20 @@ describe('a client that goes', () => {
     expect(client.text).toBe('');
   });
 
+  test('by closing its half in the middle of another head', async () => {
+    const live = new LiveBody();
+    const serving = await serveTest(() => live.reply());
+    const client = await RawClient.open(serving.port);
+    client.get('/');
+    (await live.started).write(frameOf('abc'));
+    await client.until('abc');
+    client.send('GET /ne');
+    client.socket.end();
+    await live.stopped;
+    await client.closed;
+    expect(repliesIn(client.text)).toMatchObject([{ body: 'abc', isComplete: false }]);
+  });
+
   test('with several replies awaited: all are told', async () => {
     const { serving, requests, arrived } = await held();
     const client = await RawClient.open(serving.port);

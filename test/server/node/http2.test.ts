@@ -1,13 +1,16 @@
 /** The same over HTTP/2: its own frames, its own flow control, its own way to break off. */
 
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { Frame } from '../../../packages/server/src/http/frame.ts';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
+import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
 import { type NodeListenerOptions, nodeListener } from '../../../packages/server/src/node/index.ts';
 import { atOnce, cleanUp, eventually, frameOf, LiveBody, readAll, serveTest, whole } from './node-rig.ts';
 import { cert, key } from './test-certificate.ts';
@@ -244,6 +247,14 @@ describe('HTTP/2', () => {
   });
 });
 
+/** All that comes until the connection is closed. */
+async function textOf(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('data', (bytes) => (text += String(bytes)));
+  await once(socket, 'close');
+  return text;
+}
+
 describe('over TLS', () => {
   const tls = { key, cert };
 
@@ -261,6 +272,43 @@ describe('over TLS', () => {
       request.on('error', reject).end();
     });
     expect(text).toBe(serving.url);
+  });
+
+  test('HTTP/1.1 has the limits that it has without', async () => {
+    const serving = await serveTest(() => whole(200, 'fine'), {
+      tls,
+      keepAliveTimeout: 100,
+      headersTimeout: 200,
+      maxHeaderSize: 2_000,
+    });
+    const open = (text: string) => {
+      const socket = connectTls({ port: serving.port, host: '127.0.0.1', rejectUnauthorized: false });
+      cleanUp(() => socket.destroy());
+      socket.write(text);
+      return textOf(socket);
+    };
+    const texts = await Promise.all([
+      open('GET / HTTP/1.1\r\nhost: a\r\n\r\n'),
+      open('GET / HTTP/1.1\r\nhost: a\r\nx-'),
+      open(`GET / HTTP/1.1\r\nhost: a\r\nx-a: ${'b'.repeat(3_000)}\r\n\r\n`),
+    ]);
+    expect(texts.map((text) => text.slice(9, 12))).toEqual(['200', '408', '431']);
+  });
+
+  test('an upload over HTTP/1.1 may take as long as it comes', async () => {
+    let server!: Server;
+    const serving = await serveTest(
+      (request) => {
+        server = ((request as Exchange).message.socket as unknown as { server: Server }).server;
+        return whole(200);
+      },
+      { tls },
+    );
+    const socket = connectTls({ port: serving.port, host: '127.0.0.1', rejectUnauthorized: false });
+    cleanUp(() => socket.destroy());
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
+    await textOf(socket);
+    expect(server.requestTimeout).toBe(0);
   });
 
   test('shutdown lets streams finish, and does not wait for idle sessions', async () => {

@@ -1,10 +1,31 @@
 /** Replies that are whole, and live ones, as they go over a connection. */
 
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
-import { atOnce, frameOf, LiveBody, RawClient, repliesIn, serveTest, whole } from './node-rig.ts';
+import { nodeListener } from '../../../packages/server/src/node/index.ts';
+import {
+  atOnce,
+  cleanUp,
+  eventually,
+  frameOf,
+  LiveBody,
+  RawClient,
+  readAll,
+  repliesIn,
+  serveTest,
+  turn,
+  whole,
+} from './node-rig.ts';
+import { cert, key } from './test-certificate.ts';
 
 type Write = { chunk: Buffer | string; encoding: BufferEncoding };
 
@@ -75,6 +96,25 @@ describe('whole replies', () => {
     expect(errors).toHaveLength(1);
   });
 
+  test('nor is one of a live reply that waits for its turn, whose body is let go', async () => {
+    const errors: unknown[] = [];
+    const first = new LiveBody();
+    const bad = new LiveBody();
+    const serving = await serveTest(
+      ({ path }) => (path === '/first' ? first.reply() : path === '/bad' ? bad.reply(['x-a', 'b\nc']) : whole(200)),
+      { onError: (error) => errors.push(error) },
+    );
+    const client = await RawClient.open(serving.port);
+    client.get('/first');
+    client.get('/bad');
+    client.get('/good', 'connection: close');
+    await Promise.all([first.started, bad.stopped]);
+    first.sink.end();
+    await client.closed;
+    expect(repliesIn(client.text).map(({ status }) => status)).toEqual([200, 500, 200]);
+    expect([errors.length, bad.sink]).toEqual([1, undefined]);
+  });
+
   test('replies keep the order of the requests, whichever is ready first', async () => {
     const ready = new Map<string, (reply: Reply) => void>();
     const serving = await serveTest(
@@ -123,6 +163,35 @@ describe('a connection', () => {
     await client.until(`\r\n\r\n/${count - 1}`);
     expect(repliesIn(client.text).map(({ body }) => body)).toEqual(Array.from({ length: count }, (_, i) => `/${i}`));
   });
+});
+
+test('a connection whose requests wait is not read on either when the body of one is read late', async () => {
+  let begun = 0;
+  let read!: () => void;
+  const reading = new Promise<void>((resolve) => (read = resolve));
+  let isRead = false;
+  const serving = await serveTest(async (request) => {
+    begun++;
+    if (request.method !== 'POST') return new Promise(() => {});
+    await reading;
+    await readAll(request);
+    isRead = true;
+    return whole(200);
+  });
+  const client = await RawClient.open(serving.port);
+  for (let i = 0; i < 64; i++) client.get(`/${i}`);
+  client.send('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\na');
+  await eventually(() => begun === 65);
+  read();
+  await turn();
+  client.send('bcd');
+  await eventually(() => isRead);
+  for (let i = 0; i < 2000; i++) client.get(`/${i}`, `x-a: ${'b'.repeat(1000)}`);
+  for (let before = -1; before !== begun; ) {
+    before = begun;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(begun).toBeLessThan(65 + 70);
 });
 
 /** A handler of one live reply at `/live`, and whole ones elsewhere. */
@@ -338,6 +407,41 @@ describe('BROKEN: aborted replies', () => {
     await client.until('abc');
     sink.abort(new Error('no more'));
     expect(await client.closed).toBe(true);
+  });
+
+  test('HTTP/1.0 over TLS: it is reset too', async () => {
+    const live = new LiveBody();
+    const serving = await serveTest(() => live.reply(), { tls: { key, cert } });
+    const socket = connectTls({ port: serving.port, host: '127.0.0.1', rejectUnauthorized: false });
+    cleanUp(() => socket.destroy());
+    socket.write('GET / HTTP/1.0\r\n\r\n');
+    const sink = await live.started;
+    sink.write(frameOf('abc'));
+    for (let text = ''; !text.includes('abc'); ) text += String((await once(socket, 'data'))[0]);
+    sink.abort(new Error('no more'));
+    await expect(once(socket, 'end')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    await eventually(() => serving.connections === 0);
+  });
+
+  test('HTTP/1.0 over a socket that knows no reset: it is closed', async () => {
+    const live = new LiveBody();
+    const server = createServer(nodeListener(async () => live.reply()));
+    const folder = await mkdtemp(join(tmpdir(), 'fanpipe-'));
+    const path = join(folder, 'socket');
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const socket = connect(path);
+    cleanUp(async () => {
+      socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true });
+    });
+    socket.write('GET / HTTP/1.0\r\n\r\n');
+    (await live.started).write(frameOf('abc'));
+    live.sink.abort(new Error('no more'));
+    let text = '';
+    socket.on('data', (bytes) => (text += String(bytes)));
+    await once(socket, 'close');
+    expect(text).toMatch(/\r\n\r\nabc$/);
   });
 
   test('before the first byte', async () => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import { isRepeated, parseTarget } from '../../../packages/server/src/node/request-target.ts';
-import { RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
+import { LiveBody, RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
 
 describe('targets', () => {
   test.each([
@@ -155,5 +155,23 @@ describe('a request', () => {
       expect(reply).toMatchObject({ status: 500, body: '', headers: { 'x-content-type-options': 'nosniff' } });
     }
     expect(errors).toEqual([failure, failure]);
+  });
+
+  test('so does a host that throws whenever it is told of a reply, once, and the body is let go', async () => {
+    const errors: unknown[] = [];
+    const failure = new Error('secret');
+    const live = new LiveBody();
+    const serving = await serveTest(() => live.reply(), {
+      onReply: () => {
+        throw failure;
+      },
+      onError: (error) => errors.push(error),
+    });
+    const client = await RawClient.open(serving.port);
+    client.get('/', 'connection: close');
+    await client.closed;
+    expect(repliesIn(client.text)).toMatchObject([{ status: 500, body: '' }]);
+    expect(errors).toEqual([failure]);
+    expect([live.stops, live.sink]).toEqual([1, undefined]);
   });
 });

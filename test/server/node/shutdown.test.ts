@@ -131,6 +131,42 @@ describe('shutdown', () => {
     expect(repliesIn(client.text)[0]).toMatchObject({ isComplete: true });
   });
 
+  test('a reply that is written and not sent goes out, and its connection closes behind it', async () => {
+    const { serving } = await server(() => whole(200, new Uint8Array(100_000_000)));
+    const client = await RawClient.open(serving.port, false);
+    client.get('/');
+    while (!(await serving.metrics.text()).includes('fanpipe_sent_bytes_total 1')) await turn();
+    const closed = serving.close({ grace: 60_000 });
+    client.forget();
+    client.read();
+    expect(await client.closed).toBe(false);
+    await closed;
+    expect(client.received).toBeGreaterThan(100_000_000);
+  });
+
+  test('a reply behind a live one goes out too, however long it takes', async () => {
+    const live = new LiveBody();
+    let answer!: (reply: Reply) => void;
+    let arrived!: () => void;
+    const asked = new Promise<void>((resolve) => (arrived = resolve));
+    const { serving } = await server((request) => {
+      if (request.path === '/live') return live.reply();
+      arrived();
+      return new Promise((resolve) => (answer = resolve));
+    });
+    const client = await RawClient.open(serving.port);
+    client.get('/live');
+    client.get('/next');
+    await asked;
+    const closed = serving.close({ grace: 60_000 });
+    live.sink.end();
+    await client.until('0\r\n\r\n');
+    answer(whole(200, 'next'));
+    await closed;
+    await client.closed;
+    expect(repliesIn(client.text)).toMatchObject([{ isComplete: true }, { body: 'next', isComplete: true }]);
+  });
+
   test('what is not at its end after the grace time is cut off, and its body let go', async () => {
     const live = new LiveBody();
     const { serving, told } = await server(() => live.reply());

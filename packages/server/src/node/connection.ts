@@ -88,6 +88,15 @@ export class Connection implements Watched {
     return last === undefined || (last.message.complete && last.response.writableFinished);
   }
 
+  /** Closes when nothing is asked any more: now, or behind the last reply that is due. */
+  closeWhenIdle(): void {
+    const socket = this.#socket;
+    const last = this.#last;
+    if (last === undefined || this.isIdle) socket.destroySoon();
+    // Of a request that comes meanwhile the reply says itself that it is the last one.
+    else last.response.once('finish', () => last === this.#last && socket.destroySoon());
+  }
+
   /** A request has come. */
   enter(user: ConnectionUser): void {
     this.#last = user;
@@ -97,9 +106,10 @@ export class Connection implements Watched {
     }
     const waiting = (this.#waiting ??= []);
     waiting.push(user);
-    if (waiting.length < MOST_WAITING || this.#isPaused) return;
+    if (waiting.length < MOST_WAITING) return;
     this.#isPaused = true;
-    // node:http reads on whenever a request is complete, so this comes after all that were in the same piece.
+    // node:http reads on whenever a request is complete or its body is read, so this comes after all that were in the same piece, and
+    // each time.
     process.nextTick(() => {
       if (this.#isPaused) this.#socket.pause();
     });
@@ -120,9 +130,14 @@ export class Connection implements Watched {
    * request in whose body it happened can say so itself.
    */
   refuse(status: number, farewell: string): void {
+    const last = this.#last;
+    if (this.#socket.readableEnded && last?.message.complete && !this.isIdle) {
+      // The client has closed its half in the middle of a head: it wants no reply any more.
+      this.#socket.destroySoon();
+      return;
+    }
     if (this.#isRefused) return;
     this.#isRefused = true;
-    const last = this.#last;
     if (last !== undefined && this.isLast) {
       // All has been said; what comes is only let go.
       if (!last.message.complete) this.#socket.destroySoon();

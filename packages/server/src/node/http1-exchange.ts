@@ -46,6 +46,8 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
       return 400;
     }
     if (major !== 1 || minor > 1) return 400;
+    // Who speaks HTTP/1.0 may have passed it on without a look at it.
+    if (minor === 0 && coding !== undefined) return 400;
     if ((minor === 1 && headers.host === undefined) || isRepeated(rawHeaders, 'host')) return 400;
     return undefined;
   }
@@ -124,15 +126,15 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
   protected sendStreamed(reply: Reply, body: StreamedBody): void {
     const { response } = this;
     // Behind the reply to an earlier request of this connection: it holds nothing until it has the socket.
-    if (response.socket === null) response.once('socket', () => this.#start(reply, body));
-    else this.#start(reply, body);
+    this.writeHead(reply, body.length, !this.message.complete);
+    if (response.socket === null) response.once('socket', () => this.#start(body));
+    else this.#start(body);
   }
 
-  #start(reply: Reply, body: StreamedBody): void {
+  #start(body: StreamedBody): void {
     const { response } = this;
     const { socket } = response;
     if (this.isOver || socket === null) return;
-    this.writeHead(reply, body.length, !this.message.complete);
     // The head and what there is at once go in one piece.
     socket.cork();
     response.flushHeaders();
@@ -146,10 +148,9 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
   /** Ends the reply whose body has been written. */
   end(): void {
     const { response } = this;
-    const { socket } = response;
     this.finish();
     // Its head was written before anybody knew that it is the last one here.
-    if (this.context.isClosing) response.once('finish', () => socket?.destroySoon());
+    if (this.context.isClosing) this.#connection.closeWhenIdle();
     response.end();
   }
 }

@@ -63,6 +63,8 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
       onReply?.(exchange, reply);
       exchange.send(reply);
     } catch (error) {
+      const { body } = reply;
+      if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
       fail(exchange, error);
     }
   }
@@ -71,8 +73,18 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
     // Its client has gone, which is no error of anybody here.
     if (exchange.isOver) return;
     onError(error, exchange);
-    if (exchange.response.headersSent) exchange.response.destroy();
-    else send(exchange, refusal(500));
+    const { response } = exchange;
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const reply = refusal(500);
+    try {
+      onReply?.(exchange, reply);
+    } catch {
+      // Of whoever throws each time, one error has been told.
+    }
+    exchange.send(reply);
   }
 
   function run(exchange: Exchange): void {

@@ -119,15 +119,18 @@ class NodeServing implements Serving {
       maxHeaderSize,
       joinDuplicateHeaders: true,
       requireHostHeader: false,
+      connectionsCheckingInterval: Math.max(50, Math.min(headersTimeout / 4, 5_000)),
     };
-    const connectionsCheckingInterval = Math.max(50, Math.min(headersTimeout / 4, 5_000));
     this.#onError = (error) => (options.onError ?? console.error)(error);
     this.#http1 = tls === undefined ? this.#sockets : new SocketSet();
     this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server =
       tls === undefined
-        ? createHttpServer({ ...limits, connectionsCheckingInterval })
-        : createSecureServer({ allowHTTP1: true, ...limits, ...tls });
+        ? createHttpServer(limits)
+        : // node:http2 takes none of them as options, and its own differ: all of a request in 5 minutes, for one.
+          Object.assign(createSecureServer({ allowHTTP1: true, ...tls }), limits);
+    // node:http, when it closes, cuts off replies that are not on their way yet. Here they are waited for.
+    (this.#server as Server).closeIdleConnections = () => {};
     if (maxConnections > 0) this.#server.maxConnections = maxConnections;
     this.#attach(this.#server);
     this.#measure();

@@ -55,9 +55,13 @@ export class SocketSet {
     if (this.#sockets.size === 0) this.#onEmpty?.();
   }
 
-  /** Closes those on which nothing is asked. */
+  /** Closes each as soon as nothing is asked on it. */
   closeIdle(): void {
-    for (const socket of this.#sockets) if (Connection.find(socket)?.isIdle ?? true) socket.destroySoon();
+    for (const socket of this.#sockets) {
+      const connection = Connection.find(socket);
+      if (connection === undefined) socket.destroySoon();
+      else connection.closeWhenIdle();
+    }
   }
 
   /** Resolves when all are closed, or after so many milliseconds. */

@@ -5,6 +5,17 @@ import type { Http1Exchange } from './http1-exchange.ts';
 /** What may wait in a socket before its reader counts as slow, in bytes. */
 const HIGH_WATER_MARK = 65_536;
 
+/** Ends a connection so that its end is none of what the client reads, as far as its kind can say that. */
+function reset(socket: Socket): void {
+  // TLS lies on a connection that can be reset, a socket of Unix knows no reset.
+  const under = (socket as { _parent?: Socket | null })._parent ?? socket;
+  try {
+    under.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
+}
+
 /**
  * Writes frames straight to the socket of a reply: one system call per frame and reader, and no bytes of its own. node:http knows of
  * the head and of the end; what goes between has the form that the head announced.
@@ -72,6 +83,6 @@ export class SocketSink implements ReplySink {
     // What was written before goes out still; then the connection ends in mid-body. Where the end of the connection would be the
     // end of the body, only a reset tells.
     if (this.#isChunked || this.#left !== undefined) socket.destroySoon();
-    else socket.write('', () => socket.resetAndDestroy());
+    else socket.write('', () => reset(socket));
   }
 }
