@@ -436,4 +436,20 @@ describe('headers of writers', () => {
     );
     expect(encodeReason('\ud800')).toBe('%EF%BF%BD');
   });
+
+  test.each(['x', 'é', '😀', '\ud800', ' '])('a reason of many %j is cut so that it fits into a head', (character) => {
+    for (const length of [400, 1000, 4095, 4096, 4097, 100_000]) {
+      const reason = character.repeat(length);
+      const value = encodeReason(reason);
+      expect(value.length).toBeLessThanOrEqual(4096);
+      const told = (parseEnd(headers({ 'stream-error': value })) as { reason: string }).reason;
+      const isWhole = encodeURIComponent(wellFormed(reason)).length <= 4096;
+      if (isWhole) expect(told).toBe(wellFormed(reason));
+      else {
+        expect(told.endsWith('…')).toBe(true);
+        expect(wellFormed(reason).startsWith(told.slice(0, -1))).toBe(true);
+        expect(value.length).toBeGreaterThan(4070);
+      }
+    }
+  });
 });

@@ -14,8 +14,10 @@ export interface ProducerHeaders {
 const INTEGER = /^\d+$/;
 /** Longer ones are refused: they are kept with the stream. */
 const LONGEST = 1024;
-/** Longest reason for a failure, in characters as it is sent. */
+/** Longest reason for a failure, in characters as it is sent, either way: many clients refuse a head of more than 16 KiB. */
 const LONGEST_REASON = 4096;
+const ELLIPSIS = encodeURIComponent('…');
+const SURROGATE = /\p{Surrogate}/gu;
 
 /** Reads `Producer-Id`, `Producer-Epoch` and `Producer-Seq`: all of them or none. Throws 400. */
 export function parseProducer(request: Headers): ProducerHeaders | undefined {
@@ -63,10 +65,18 @@ export function parseEnd(request: Headers): StreamEnd | undefined {
   return { kind: 'failed', reason };
 }
 
-/** A reason as a value of a header. */
+/** A reason as a value of a header. One that is too long for that is cut, and ends with an ellipsis. */
 export function encodeReason(reason: string): string {
   // A lone surrogate has no encoding.
-  return encodeURIComponent(reason.replace(/\p{Surrogate}/gu, '\ufffd'));
+  const whole = reason.length > LONGEST_REASON ? undefined : encodeURIComponent(reason.replace(SURROGATE, '\ufffd'));
+  if (whole !== undefined && whole.length <= LONGEST_REASON) return whole;
+  let encoded = '';
+  for (const character of reason) {
+    const next = encoded + encodeURIComponent(character.replace(SURROGATE, '\ufffd'));
+    if (next.length + ELLIPSIS.length > LONGEST_REASON) break;
+    encoded = next;
+  }
+  return encoded + ELLIPSIS;
 }
 
 function decodeReason(text: string): string | undefined {
