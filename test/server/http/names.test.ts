@@ -435,6 +435,7 @@ describe('headers of writers', () => {
       { seed: randomSeed() },
     );
     expect(encodeReason('\ud800')).toBe('%EF%BF%BD');
+    expect(encodeReason('')).toBe('unknown');
   });
 
   test.each(['x', 'é', '😀', '\ud800', ' '])('a reason of many %j is cut so that it fits into a head', (character) => {

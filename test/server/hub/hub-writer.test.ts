@@ -305,6 +305,7 @@ describe('ends', () => {
     [undefined, expect.any(String)],
     [new Error(''), 'Error'],
     [Object.create(null), 'unknown'],
+    ['', 'unknown'],
     [404, '404'],
   ])('a reason %s is stored as %s', async (reason, text) => {
     const writer = hub.writer('s');

@@ -67,6 +67,8 @@ export function parseEnd(request: Headers): StreamEnd | undefined {
 
 /** A reason as a value of a header. One that is too long for that is cut, and ends with an ellipsis. */
 export function encodeReason(reason: string): string {
+  // A header without a value is lost on some ways, and taken for none at their end.
+  if (reason === '') return 'unknown';
   // A lone surrogate has no encoding.
   const whole = reason.length > LONGEST_REASON ? undefined : encodeURIComponent(reason.replace(SURROGATE, '\ufffd'));
   if (whole !== undefined && whole.length <= LONGEST_REASON) return whole;

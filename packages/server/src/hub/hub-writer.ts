@@ -232,7 +232,7 @@ export class HubWriter extends ByteWriter {
 function textOf(reason: unknown): string {
   if (reason instanceof Error) return reason.message || reason.name;
   try {
-    return String(reason);
+    return String(reason) || 'unknown';
   } catch {
     return 'unknown';
   }
