@@ -165,7 +165,10 @@ describe('a request', () => {
       onReply: () => {
         throw failure;
       },
-      onError: (error) => errors.push(error),
+      onError: (error) => {
+        errors.push(error);
+        throw error;
+      },
     });
     const client = await RawClient.open(serving.port);
     client.get('/', 'connection: close');

@@ -1,10 +1,13 @@
 /** How a server ends: what is under way comes to its end, what waits is told, what is left is cut off. */
 
+import { get, type IncomingMessage } from 'node:http';
+import { Agent, get as secureGet } from 'node:https';
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
-import { type Serving, serve } from '../../../packages/server/src/node/index.ts';
+import { type ServeOptions, type Serving, serve } from '../../../packages/server/src/node/index.ts';
 import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, turn, whole } from './node-rig.ts';
+import { cert, key } from './test-certificate.ts';
 
 /** A server whose core notes what it is told. */
 async function server(handle: (request: HttpRequest) => Promise<Reply> | Reply, onDrain: () => void = () => {}) {
@@ -229,6 +232,59 @@ describe('listening', () => {
 
   test.each([-1, 65_536, 1.5, Number.NaN, '80' as unknown as number])('port %s is none', async (port) => {
     await expect(serve({ port, server: { handle: async () => whole(200) } })).rejects.toThrow('port');
+  });
+
+  test.each([
+    ['stallTimeout', Number.NaN],
+    ['stallTimeout', -1],
+    ['uploadTimeout', Number.NaN],
+    ['uploadTimeout', '5' as unknown as number],
+    ['headersTimeout', Number.NaN],
+    ['keepAliveTimeout', -1],
+    ['maxHeaderSize', 0],
+    ['maxHeaderSize', 1.5],
+    ['maxConnections', Number.NaN],
+    ['maxConnections', -1],
+    ['origin', 'https://a/'],
+    ['origin', 'a.example'],
+  ])('%s of %s makes no sense', async (name, value) => {
+    for (const tls of [undefined, { key, cert }]) {
+      const options = { port: 0, server: { handle: async () => whole(200) }, tls, [name]: value };
+      await expect(serve(options as unknown as ServeOptions)).rejects.toThrow(name);
+    }
+  });
+
+  test('times without end, or longer than timers count, are no time at all for none', async () => {
+    const forever = {
+      stallTimeout: 1e12,
+      uploadTimeout: Infinity,
+      headersTimeout: Infinity,
+      keepAliveTimeout: Infinity,
+    };
+    for (const tls of [undefined, { key, cert }]) {
+      const live = new LiveBody();
+      const options = { port: 0, server: { handle: async () => live.reply() }, tls, ...forever };
+      const serving = await serve(options as unknown as ServeOptions);
+      cleanUp(() => serving.close({ grace: 0 }));
+      const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
+      const reply = new Promise<IncomingMessage>((resolve, reject) => {
+        (tls === undefined ? get(serving.url, resolve) : secureGet(serving.url, { agent }, resolve)).on(
+          'error',
+          reject,
+        );
+      });
+      (await live.started).write(frameOf('abc'));
+      await expect(serving.close({ grace: Number.NaN })).rejects.toThrow('grace');
+      const closed = serving.close({ grace: Number.POSITIVE_INFINITY });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      live.sink.write(frameOf('def'));
+      live.sink.end();
+      let text = '';
+      for await (const bytes of await reply) text += String(bytes);
+      expect(text).toBe('abcdef');
+      agent.destroy();
+      await closed;
+    }
   });
 
   test('an address of this machine, of IPv4 or IPv6, is in the URL', async () => {

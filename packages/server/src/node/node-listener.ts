@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
-import type { HttpRequest, Reply } from '../http/index.ts';
+import { type HttpRequest, type Reply, waitTime } from '../http/index.ts';
 import { Connection } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import { Http1Exchange } from './http1-exchange.ts';
@@ -36,17 +36,39 @@ export interface NodeListener {
   shutDown(): void;
 }
 
+const ORIGIN = /^https?:\/\/[\w.~[\]:-]+$/i;
+
+/** Tells errors to a host, whose own do no harm. */
+export function errorTeller(onError: NodeListenerOptions['onError']): NonNullable<NodeListenerOptions['onError']> {
+  if (onError === undefined) return (error) => console.error(error);
+  return (error, request) => {
+    try {
+      onError(error, request);
+    } catch {
+      // Nobody is left to tell, and clients are answered all the same.
+    }
+  };
+}
+
 /**
  * Puts a handler on `node:http` or `node:http2`, with nothing between it and the socket: requests are looked at where they lie,
  * replies go out in one write, frames of a live reply straight to the socket.
  *
  * Nothing of the request may have been read before; a prefix that a host framework has taken off its `url` is seen again.
+ *
+ * @throws TypeError: options that make no sense
  */
 export function nodeListener(handler: Handler, options: NodeListenerOptions = {}): NodeListener {
-  const { stallTimeout = 60_000, uploadTimeout = 60_000, onReply } = options;
-  const onError = options.onError ?? ((error: unknown): void => console.error(error));
-  const watch = new ProgressWatch({ stallTimeout, uploadTimeout });
-  const context: { origin: string | undefined; isClosing: boolean } = { origin: options.origin, isClosing: false };
+  const { origin, onReply } = options;
+  if (origin !== undefined && !ORIGIN.test(origin)) {
+    throw new TypeError(`origin must be a scheme and a host, such as https://example.org, got ${String(origin)}`);
+  }
+  const onError = errorTeller(options.onError);
+  const watch = new ProgressWatch({
+    stallTimeout: waitTime('stallTimeout', options.stallTimeout ?? 60_000, 0),
+    uploadTimeout: waitTime('uploadTimeout', options.uploadTimeout ?? 60_000, 0),
+  });
+  const context: { origin: string | undefined; isClosing: boolean } = { origin, isClosing: false };
 
   // The classes of HTTP/2 have the shape of those of HTTP/1.1 in all that is used here.
   function open(message: unknown, reply: unknown): Exchange | undefined {

@@ -7,11 +7,12 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { InvalidArgumentError, ServerClosedError } from '../errors.ts';
-import { type HttpRequest, isOperation, Metrics, operations, type Reply } from '../http/index.ts';
+import { ServerClosedError } from '../errors.ts';
+import { type HttpRequest, isOperation, Metrics, operations, type Reply, waitTime } from '../http/index.ts';
 import { Connection } from './connection.ts';
-import { type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
+import { errorTeller, type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
 import { rawRefusal, statusOf } from './refusal.ts';
+import { serveLimits, wholeNumber } from './serve-limits.ts';
 import { SocketSet } from './socket-set.ts';
 
 /** What can be served: a `StreamServer`, or anything that answers requests. */
@@ -48,7 +49,7 @@ export interface ServeOptions extends NodeListenerOptions {
 }
 
 export interface CloseOptions {
-  /** Milliseconds that replies under way have to come to their end. Default 10,000. */
+  /** Milliseconds that replies under way have to come to their end. Default 10,000; Infinity: as long as they take, up to weeks. */
   readonly grace?: number;
 }
 
@@ -63,14 +64,14 @@ export interface Serving {
   readonly metrics: Metrics;
   /**
    * Shuts down: takes no more connections, closes idle ones, lets replies under way finish (live ones end and say where to go on), and
-   * after the grace time cuts off what is left. Resolves when all is closed. May be called again.
+   * after the grace time cuts off what is left. Resolves when all is closed. May be called again; the first grace time counts.
    */
   close(options?: CloseOptions): Promise<void>;
 }
 
 const BACKLOG = 4096;
 
-/** Listens and answers. Rejects if it cannot listen there. */
+/** Listens and answers. Rejects if it cannot listen there, and with `InvalidArgumentError` or TypeError for options that make no sense. */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const serving = new NodeServing(options);
   await serving.listen();
@@ -96,12 +97,10 @@ class NodeServing implements Serving {
 
   constructor(options: ServeOptions) {
     const { server: servable, port = 4437, host = '127.0.0.1', tls, maxConnections = 0 } = options;
-    const { headersTimeout = 30_000, keepAliveTimeout = 65_000, maxHeaderSize = 16_384 } = options;
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new InvalidArgumentError(`port must be an integer from 0 to 65535, got ${String(port)}`);
-    }
+    const limits = serveLimits(options);
     this.host = host;
-    this.#port = port;
+    this.#port = wholeNumber('port', port, 0, 65_535);
+    const most = wholeNumber('maxConnections', maxConnections, 0, Number.MAX_SAFE_INTEGER);
     this.#servable = servable;
     const hasOperations = options.operations ?? true;
     this.#listener = nodeListener(this.#handler(hasOperations), {
@@ -111,17 +110,7 @@ class NodeServing implements Serving {
         options.onReply?.(request, reply);
       },
     });
-    // An upload may take as long as it makes progress, so there is no timeout for a whole request.
-    const limits = {
-      headersTimeout,
-      requestTimeout: 0,
-      keepAliveTimeout,
-      maxHeaderSize,
-      joinDuplicateHeaders: true,
-      requireHostHeader: false,
-      connectionsCheckingInterval: Math.max(50, Math.min(headersTimeout / 4, 5_000)),
-    };
-    this.#onError = (error) => (options.onError ?? console.error)(error);
+    this.#onError = errorTeller(options.onError);
     this.#http1 = tls === undefined ? this.#sockets : new SocketSet();
     this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server =
@@ -131,7 +120,7 @@ class NodeServing implements Serving {
           Object.assign(createSecureServer({ allowHTTP1: true, ...tls }), limits);
     // node:http, when it closes, cuts off replies that are not on their way yet. Here they are waited for.
     (this.#server as Server).closeIdleConnections = () => {};
-    if (maxConnections > 0) this.#server.maxConnections = maxConnections;
+    if (most > 0) this.#server.maxConnections = most;
     this.#attach(this.#server);
     this.#measure();
   }
@@ -163,8 +152,9 @@ class NodeServing implements Serving {
     });
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    return (this.#closed ??= this.#close(options.grace ?? 10_000));
+  async close(options: CloseOptions = {}): Promise<void> {
+    const grace = waitTime('grace', options.grace ?? 10_000, 0);
+    await (this.#closed ??= this.#close(grace));
   }
 
   #handler(hasOperations: boolean): (request: HttpRequest) => Promise<Reply> {
