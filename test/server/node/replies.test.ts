@@ -409,7 +409,7 @@ describe('BROKEN: aborted replies', () => {
     expect(await client.closed).toBe(true);
   });
 
-  test('HTTP/1.0 over TLS: it is reset too', async () => {
+  test('HTTP/1.0 behind a certificate: it is reset too', async () => {
     const live = new LiveBody();
     const serving = await serveTest(() => live.reply(), { tls: { key, cert } });
     const socket = connectTls({ port: serving.port, host: '127.0.0.1', rejectUnauthorized: false });
