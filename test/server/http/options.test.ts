@@ -54,6 +54,12 @@ test.each([
   { random: 5 as never },
   { tokens: [{ token: 'x'.repeat(16), read: 'chat' as never }] },
   { tokens: [{ token: 'x'.repeat(16), write: [5 as never] }] },
+  {
+    tokens: [
+      { token: 'x'.repeat(16), read: ['a'] },
+      { token: 'x'.repeat(16), write: ['a'] },
+    ],
+  },
 ])('%o is refused', (options) => {
   expect(() => new StreamServer(options)).toThrow(TypeError);
 });

@@ -269,6 +269,31 @@ describe('append in pieces', () => {
     expect(await (await rig.call('GET a')).text()).toBe('1');
   });
 
+  test('while the store stands still a body is read no further than a few thousand pieces, however small', async () => {
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const before = (call: BackendCall): Promise<void> | undefined => (call === 'append' ? answered : undefined);
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    await rig.create('a');
+    let read = 0;
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      for (; read < 10_000; read++) yield bytesOf('x');
+    };
+    const appended = rig.append('a', body());
+    await quiet();
+    let last = -1;
+    while (read !== last) {
+      last = read;
+      await quiet();
+    }
+    expect(read).toBeGreaterThan(1000);
+    expect(read).toBeLessThan(5000);
+    answer();
+    expect([(await appended).status, (await appended).next]).toEqual([204, tokenAt(1, 10_000)]);
+  });
+
   test('what does not fit is refused with all behind it, and what came before stays', async () => {
     const rig = new HttpRig({ limits: { maxStreamBytes: 10 } });
     await rig.create('a');

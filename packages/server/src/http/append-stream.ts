@@ -13,6 +13,8 @@ import { parseEnd, parseProducer, parseStreamSeq } from './writer-headers.ts';
 
 /** Bytes of one body that are on their way to the backend at a time. */
 const IN_FLIGHT = 1024 * 1024;
+/** What a piece costs beside its bytes while it is, about: otherwise a store that stands still would let very small ones pile up. */
+const PIECE_COST = 512;
 
 /** POST: appends, closes, fails. */
 export async function appendToStream(context: HttpContext, request: HttpRequest, name: string): Promise<Reply> {
@@ -49,9 +51,9 @@ async function appendPieces(stream: LiveStream, request: HttpRequest, options: H
   let refused: AppendOutcome | undefined;
   let failure: { readonly reason: unknown } | undefined;
   let wake: (() => void) | undefined;
-  const settled = (length: number): void => {
+  const settled = (cost: number): void => {
     underWay--;
-    inFlight -= length;
+    inFlight -= cost;
     wake?.();
   };
   const change = (): Promise<void> =>
@@ -62,8 +64,8 @@ async function appendPieces(stream: LiveStream, request: HttpRequest, options: H
   // A piece that fails must leave no hole: none after it is taken.
   const chain: AppendChain = { failure: undefined };
   for await (const chunk of request.body()) {
-    const { length } = chunk;
-    if (length === 0) continue;
+    if (chunk.length === 0) continue;
+    const cost = chunk.length + PIECE_COST;
     if (isEmpty) {
       isEmpty = false;
       await requireType(stream, request);
@@ -72,16 +74,16 @@ async function appendPieces(stream: LiveStream, request: HttpRequest, options: H
     // While there was nothing to read an earlier piece may have been refused.
     if (failure !== undefined || refused !== undefined) break;
     underWay++;
-    inFlight += length;
+    inFlight += cost;
     stream.append([chunk], { chain }).then(
       (outcome) => {
         if (outcome.kind === 'appended') last = outcome;
         else refused ??= outcome;
-        settled(length);
+        settled(cost);
       },
       (reason: unknown) => {
         failure ??= { reason };
-        settled(length);
+        settled(cost);
       },
     );
     while (inFlight > IN_FLIGHT) await change();

@@ -26,11 +26,14 @@ const VALUE = /^[\w.~+/-]+=*$/;
 
 /** An `Authorize` by tokens. Throws a TypeError for tokens that cannot be sent or can be guessed. */
 export function bearerTokens(tokens: readonly BearerToken[]): Authorize {
+  const seen = new Set<string>();
   const known = tokens.map(({ token, read = [], write = [] }) => {
     // The message must not show it.
     if (typeof token !== 'string' || token.length < SHORTEST || !VALUE.test(token)) {
       throw new TypeError(`A token has at least ${SHORTEST} letters, digits and -._~+/, and may end in =`);
     }
+    if (seen.has(token)) throw new TypeError('A token is listed once, with all that it may read and write');
+    seen.add(token);
     for (const names of [read, write]) {
       if (Array.isArray(names) && names.every((name) => typeof name === 'string')) continue;
       throw new TypeError('read and write of a token are lists of names of streams');
