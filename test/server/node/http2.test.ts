@@ -12,7 +12,7 @@ import type { HttpRequest } from '../../../packages/server/src/http/http-request
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
 import { type NodeListenerOptions, nodeListener } from '../../../packages/server/src/node/index.ts';
-import { atOnce, cleanUp, eventually, frameOf, LiveBody, readAll, serveTest, whole } from './node-rig.ts';
+import { atOnce, cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, serveTest, whole } from './node-rig.ts';
 import { cert, key } from './test-certificate.ts';
 
 type TestHandler = (request: HttpRequest) => Promise<Reply> | Reply;
@@ -309,6 +309,41 @@ describe('over TLS', () => {
     socket.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
     await textOf(socket);
     expect(server.requestTimeout).toBe(0);
+  });
+
+  test('a session on which nothing is asked is closed after a while', async () => {
+    let release!: () => void;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let isClosed = false;
+    const serving = await serveTest(
+      async ({ path }) => {
+        if (path === '/held') await held;
+        return whole(200, 'fine');
+      },
+      { tls, keepAliveTimeout: 50 },
+    );
+    const idle = http2.connect(serving.url, { rejectUnauthorized: false });
+    const used = http2.connect(serving.url, { rejectUnauthorized: false });
+    cleanUp(() => {
+      for (const each of [idle, used]) each.destroy();
+    });
+    used.on('close', () => (isClosed = true));
+    const answer = answerOf(ask(used, '/held'));
+    expect((await answerOf(ask(idle, '/'))).body).toBe('fine');
+    await once(idle, 'close');
+    await eventually(() => serving.connections === 1);
+    expect(isClosed).toBe(false);
+    release();
+    expect((await answer).body).toBe('fine');
+    await eventually(() => serving.connections === 0);
+  });
+
+  test('shutdown does not wait for a client that has not begun to speak', async () => {
+    const serving = await serveTest(() => whole(200), { tls });
+    const silent = await RawClient.open(serving.port);
+    await eventually(() => serving.connections === 1);
+    await serving.close({ grace: 60_000 });
+    await silent.closed;
   });
 
   test('shutdown lets streams finish, and does not wait for idle sessions', async () => {

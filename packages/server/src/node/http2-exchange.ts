@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Frame, Reply, ReplySink, StreamedBody } from '../http/index.ts';
 import { Exchange, type ExchangeContext } from './exchange.ts';
 import type { ProgressWatch, Watched } from './progress-watch.ts';
@@ -9,6 +9,17 @@ import { isWrapped } from './response-sink.ts';
 const NO_ERROR = 0;
 const INTERNAL_ERROR = 2;
 const CANCEL = 8;
+
+const OPEN = Symbol('fanpipe.open');
+
+interface CountedSession extends ServerHttp2Session {
+  [OPEN]?: number;
+}
+
+/** Whether something is asked on a session of HTTP/2. */
+export function isInUse(session: ServerHttp2Session): boolean {
+  return ((session as CountedSession)[OPEN] ?? 0) > 0;
+}
 
 /** A request over HTTP/2: one stream of its session, whose body goes through the flow control of HTTP/2. */
 export class Http2Exchange extends Exchange implements Watched, ReplySink {
@@ -28,7 +39,10 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
     super(message, response, context);
     this.#stream = stream;
     watch.add(this);
+    const session = stream.session as CountedSession | undefined;
+    if (session !== undefined) session[OPEN] = (session[OPEN] ?? 0) + 1;
     stream.once('close', () => {
+      if (session?.[OPEN] !== undefined) session[OPEN]--;
       watch.delete(this);
       this.gone();
     });

@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { ServerClosedError } from '../errors.ts';
 import { type HttpRequest, isOperation, Metrics, operations, type Reply, waitTime } from '../http/index.ts';
 import { Connection } from './connection.ts';
+import { isInUse } from './http2-exchange.ts';
 import { errorTeller, type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
 import { rawRefusal, statusOf } from './refusal.ts';
 import { serveLimits, wholeNumber } from './serve-limits.ts';
@@ -87,6 +88,8 @@ class NodeServing implements Serving {
   readonly #sockets = new SocketSet();
   /** Those that speak HTTP/1: all, or behind TLS those that chose it. */
   readonly #http1: SocketSet;
+  /** Those whose TLS is not agreed on yet. */
+  readonly #greeting = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #onError: (error: unknown) => void;
   readonly #scheme: string;
@@ -121,7 +124,7 @@ class NodeServing implements Serving {
     // node:http, when it closes, cuts off replies that are not on their way yet. Here they are waited for.
     (this.#server as Server).closeIdleConnections = () => {};
     if (most > 0) this.#server.maxConnections = most;
-    this.#attach(this.#server);
+    this.#attach(this.#server, limits.keepAliveTimeout);
     this.#measure();
   }
 
@@ -170,19 +173,28 @@ class NodeServing implements Serving {
     return (request) => operate(request) ?? servable.handle(request);
   }
 
-  #attach(server: Server | Http2SecureServer): void {
+  #attach(server: Server | Http2SecureServer, keepAliveTimeout: number): void {
     server.on('request', this.#listener);
     server.on('checkContinue', this.#listener.onContinue);
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuse(error, socket));
-    server.on('connection', (socket: Socket) => this.#sockets.add(socket));
+    const isSecure = this.#scheme === 'https';
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      if (!isSecure) return;
+      this.#greeting.add(socket);
+      socket.once('close', () => this.#greeting.delete(socket));
+    });
     // Node 20 has the event and no type for it on servers of HTTP/2.
     (server as Server).on('drop', () => this.#refused++);
     server.on('secureConnection', (socket: TLSSocket) => {
+      this.#greeting.delete((socket as unknown as { _parent: Socket })._parent);
       if (socket.alpnProtocol !== 'h2') this.#http1.add(socket);
     });
     server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
       session.once('close', () => this.#sessions.delete(session));
+      // What ends a request is something that happens, and the time begins anew.
+      session.setTimeout(keepAliveTimeout, () => isInUse(session) || session.close());
     });
   }
 
@@ -209,6 +221,7 @@ class NodeServing implements Serving {
     this.#servable.drain?.();
     this.#http1.closeIdle();
     for (const session of this.#sessions) session.close();
+    for (const socket of this.#greeting) socket.destroy();
     await this.#sockets.empty(grace);
     await this.#sockets.destroy();
     await Promise.all([closed, this.#servable.close?.()]);
