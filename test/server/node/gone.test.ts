@@ -1,6 +1,6 @@
 /** Clients that go, at any point: all that was held for them is freed, and nothing is left behind. */
 
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { Frame } from '../../../packages/server/src/http/frame.ts';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
@@ -40,6 +40,36 @@ describe('a client that goes', () => {
     await live.stopped;
     expect([entry.gone, live.stops, live.sink]).toEqual([1, 1, undefined]);
     await eventually(() => serving.connections === 0);
+  });
+
+  test('before the handler asks to be told: it is told at once', async () => {
+    let gone = 0;
+    let go = (): void => {};
+    let here = (): void => {};
+    let over = (): void => {};
+    const arrived = new Promise<void>((resolve) => {
+      here = resolve;
+    });
+    const allowed = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const closed = new Promise<void>((resolve) => {
+      over = resolve;
+    });
+    const serving = await serveTest(async (request) => {
+      (request.raw as IncomingMessage).socket.once('close', over);
+      here();
+      await allowed;
+      request.onGone(() => gone++);
+      return whole(204);
+    });
+    const client = await RawClient.open(serving.port);
+    client.get('/');
+    await arrived;
+    client.socket.destroy();
+    await closed;
+    go();
+    await eventually(() => gone === 1);
   });
 
   test('by a reset', async () => {

@@ -29,6 +29,7 @@ export abstract class Exchange implements HttpRequest {
   #body: RequestBody | undefined;
   #onGone: (() => void) | undefined;
   #isOver = false;
+  #isGone = false;
   #expectsContinue = false;
   /** What is being sent, or waits to be. */
   protected streamed: StreamedBody | undefined;
@@ -120,6 +121,11 @@ export abstract class Exchange implements HttpRequest {
   }
 
   onGone(callback: () => void): void {
+    // While the handler was about something else, such as whether the client may.
+    if (this.#isGone) {
+      callback();
+      return;
+    }
     const before = this.#onGone;
     this.#onGone =
       before === undefined
@@ -204,6 +210,7 @@ export abstract class Exchange implements HttpRequest {
   /** The client has gone. */
   gone(): void {
     if (this.#isOver) return;
+    this.#isGone = true;
     const callback = this.#onGone;
     const body = this.streamed;
     this.finish();
