@@ -320,7 +320,7 @@ describe('over TLS', () => {
         if (path === '/held') await held;
         return whole(200, 'fine');
       },
-      { tls, keepAliveTimeout: 50 },
+      { tls, keepAliveTimeout: 200 },
     );
     const idle = http2.connect(serving.url, { rejectUnauthorized: false });
     const used = http2.connect(serving.url, { rejectUnauthorized: false });
@@ -329,8 +329,9 @@ describe('over TLS', () => {
     });
     used.on('close', () => (isClosed = true));
     const answer = answerOf(ask(used, '/held'));
+    const idleCloses = once(idle, 'close');
     expect((await answerOf(ask(idle, '/'))).body).toBe('fine');
-    await once(idle, 'close');
+    await idleCloses;
     await eventually(() => serving.connections === 1);
     expect(isClosed).toBe(false);
     release();

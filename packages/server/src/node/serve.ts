@@ -193,8 +193,11 @@ class NodeServing implements Serving {
     server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
       session.once('close', () => this.#sessions.delete(session));
-      // What ends a request is something that happens, and the time begins anew.
-      session.setTimeout(keepAliveTimeout, () => isInUse(session) || session.close());
+      session.setTimeout(keepAliveTimeout);
+      session.on('timeout', () => {
+        if (isInUse(session)) session.setTimeout(keepAliveTimeout);
+        else session.close();
+      });
     });
   }
 
