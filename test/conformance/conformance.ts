@@ -12,6 +12,7 @@ import { poolCases } from './pool-cases.ts';
 import { readCases } from './read-cases.ts';
 import { readableCases } from './readable-cases.ts';
 import { remoteCases } from './remote-cases.ts';
+import { openDirectly, piecesCase, serverCases } from './server-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { typedCases } from './typed-cases.ts';
 import { writeCases } from './write-cases.ts';
@@ -28,6 +29,8 @@ export const cases: readonly Case[] = [
   ...monitorCases,
   ...remoteCases,
   ...poolCases,
+  ...serverCases('by fetch', openDirectly),
+  piecesCase('by fetch', openDirectly),
 ];
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join, normalize, sep } from 'node:path';
-import { entriesOf } from './entries.mjs';
+import { distOf, entriesOf } from './entries.mjs';
 import { loadResource, RESOURCE_PATH } from './resource.mjs';
 
 const pageOf = (imports) => `<!doctype html>
@@ -18,16 +18,14 @@ const pageOf = (imports) => `<!doctype html>
 `;
 
 /**
- * Serves the page and, below it, the two folders that it imports from, and what the cases with a real `fetch` read. Isolated, or
+ * Serves the page and, below it, the folders that it imports from, and what the cases with a real `fetch` read. Isolated, or
  * there is no SharedArrayBuffer.
  */
 async function serve(root) {
-  const folders = {
-    '/dist/': join(root, 'packages', 'fanpipe', 'dist') + sep,
-    '/conformance/': join(root, '.cache', 'conformance') + sep,
-  };
   const entries = entriesOf(root, { withNode: false });
-  const page = pageOf(Object.fromEntries(entries.map(([name, file]) => [name, `/dist/${file}`])));
+  const folders = { '/conformance/': join(root, '.cache', 'conformance') + sep };
+  for (const { folder } of entries) folders[`/${folder}/`] = distOf(root, folder) + sep;
+  const page = pageOf(Object.fromEntries(entries.map(({ name, folder, file }) => [name, `/${folder}/${file}`])));
   const answerResource = await loadResource(root);
   const server = createServer(async (request, response) => {
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');

@@ -7,13 +7,14 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { withFolderLock } from '../../scripts/folder-lock.mjs';
 import { npm } from '../../scripts/npm.mjs';
 import { runInChromium } from './chromium.mjs';
-import { entriesOf } from './entries.mjs';
+import { distOf, entriesOf } from './entries.mjs';
 import { writeWorkerdConfig } from './workerd.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -24,6 +25,7 @@ const prefix = join(cache, 'runtimes');
 /** What drives Chromium. */
 const driver = join(prefix, 'node_modules', 'playwright-core', 'index.mjs');
 const DEADLINE_MS = 120_000;
+const TESTS_DEADLINE_MS = 480_000;
 
 const platform = `${process.platform}-${process.arch}`;
 const node = (major) => ({
@@ -33,6 +35,13 @@ const node = (major) => ({
   },
   version: ['--version'],
   run: (binary) => collect(binary, [join(here, 'run-here.mjs')]),
+});
+
+/** The server's own tests on another Node than that of `npm test`: it knows Node's HTTP closely. Without those that start processes. */
+const server = (major) => ({
+  ...node(major),
+  absent: [],
+  run: (binary) => runTests(binary, ['backend', 'conformance', 'http', 'hub', 'lmdb', 'node']),
 });
 
 /**
@@ -55,6 +64,9 @@ export const runtimes = {
         join(root, 'test', 'interop', 'iter-streams.mjs'),
       ]),
   },
+  'server-22': server(22),
+  'server-24': server(24),
+  'server-26': server(26),
   bun: {
     binaries: { 'linux-x64': '@oven/bun-linux-x64/bin/bun', 'linux-arm64': '@oven/bun-linux-aarch64/bin/bun' },
     version: ['--version'],
@@ -121,10 +133,48 @@ function collect(command, args, env = {}) {
   });
 }
 
+/** Runs folders of `test/server` under vitest, and reports as the suite does. */
+async function runTests(binary, folders) {
+  const outcome = join(cache, `tests-${process.pid}.json`);
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const args = [
+    'run',
+    ...folders.map((folder) => `test/server/${folder}/`),
+    '--reporter=json',
+    `--outputFile=${outcome}`,
+  ];
+  const child = spawn(binary, [vitest, ...args], {
+    cwd: root,
+    env: { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: TESTS_DEADLINE_MS,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  for (const pipe of [child.stdout, child.stderr]) {
+    pipe.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+  }
+  const [code, signal] = await once(child, 'close');
+  if (!existsSync(outcome)) throw new Error(`ended with ${code ?? signal}: ${output.slice(-4000)}`);
+  const { numPassedTests: passed, testResults } = JSON.parse(readFileSync(outcome, 'utf8'));
+  rmSync(outcome);
+  const failures = testResults.flatMap(({ name, message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === 'failed');
+    if (failed.length === 0 && message) return [{ title: name, error: message }];
+    return failed.map(({ fullName, failureMessages }) => ({ title: fullName, error: failureMessages.join('\n') }));
+  });
+  // What nobody handled fails the run and no test.
+  if (code !== 0 && failures.length === 0) failures.push({ title: 'the run', error: output.slice(-4000) });
+  return { passed, failures, absent: {}, seesRejections: true };
+}
+
 function runInDeno(binary) {
   const imports = join(cache, 'conformance', 'imports.json');
-  const built = (file) => pathToFileURL(join(root, 'packages', 'fanpipe', 'dist', file)).href;
-  const entries = entriesOf(root, { withNode: true }).map(([name, file]) => [name, built(file)]);
+  const entries = entriesOf(root, { withNode: true }).map(({ name, folder, file }) => {
+    return [name, pathToFileURL(join(distOf(root, folder), file)).href];
+  });
   writeFileSync(imports, JSON.stringify({ imports: Object.fromEntries(entries) }));
   const alone = ['--no-config', '--no-lock', '--no-remote', '--no-npm', '--no-prompt', '--allow-net=127.0.0.1'];
   return collect(binary, ['run', ...alone, `--import-map=${imports}`, join(here, 'run-here.mjs')], {

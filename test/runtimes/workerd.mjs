@@ -1,12 +1,6 @@
-import { readdirSync, writeFileSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
-import { entriesOf } from './entries.mjs';
-
-function scripts(folder) {
-  return readdirSync(folder, { recursive: true })
-    .map((file) => file.split(sep).join('/'))
-    .filter((file) => file.endsWith('.js'));
-}
+import { writeFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { distOf, entriesOf, scriptsForAnyRuntime, scriptsIn } from './entries.mjs';
 
 /**
  * Writes the configuration of workerd and returns its path. Every file is a module of its own, as it is shipped; the
@@ -15,20 +9,27 @@ function scripts(folder) {
  */
 export function writeWorkerdConfig(root) {
   const compiled = join(root, '.cache', 'conformance');
-  const dist = join(root, 'packages', 'fanpipe', 'dist');
   const embed = (name, file) =>
     `    (name = ${JSON.stringify(name)}, esModule = embed ${JSON.stringify(relative(compiled, file).split(sep).join('/'))}),`;
-  // A module finds its imports from where its own name stands.
-  const alias = (name, file) =>
-    `    (name = ${JSON.stringify(name)}, esModule = "export * from '${name.includes('/') ? '..' : '.'}/dist/${file}';"),`;
+  const built = scriptsForAnyRuntime(root).map(({ folder, file }) => ({
+    name: `${folder}/${file}`,
+    path: join(distOf(root, folder), file),
+  }));
+  // A module finds its imports from where its own name stands: whoever imports by the name of a package has it beside it.
+  const alias = ({ name, folder, file }, place) => {
+    const module = place === '.' ? name : `${place}/${name}`;
+    const up = '../'.repeat(module.split('/').length - 1) || './';
+    return `    (name = ${JSON.stringify(module)}, esModule = "export * from '${up}${folder}/${file}';"),`;
+  };
+  const places = new Set([
+    '.',
+    ...built.map(({ name }) => dirname(name)).filter((place) => place.startsWith('server')),
+  ]);
   const modules = [
     embed('worker.mjs', join(root, 'test', 'runtimes', 'worker.mjs')),
-    ...scripts(compiled).map((file) => embed(file, join(compiled, file))),
-    ...entriesOf(root, { withNode: false }).map(([name, file]) => alias(name, file)),
-    ...scripts(dist)
-      // What only `fanpipe/node` loads imports from Node.
-      .filter((file) => file !== 'node.js' && !file.startsWith('interop/node-'))
-      .map((file) => embed(`dist/${file}`, join(dist, file))),
+    ...scriptsIn(compiled).map((file) => embed(file, join(compiled, file))),
+    ...entriesOf(root, { withNode: false }).flatMap((entry) => [...places].map((place) => alias(entry, place))),
+    ...built.map(({ name, path }) => embed(name, path)),
   ];
   const resourceModules = [
     embed('resource-worker.mjs', join(root, 'test', 'runtimes', 'resource-worker.mjs')),
