@@ -71,6 +71,7 @@ test.each([{ window: -1 }, { limits: { maxStreams: 0.5 } }])('%o is refused by t
 test.each<[string, () => unknown]>([
   ['is none', () => ({ retainBytes: -1 })],
   ['is nothing', () => undefined],
+  ['comes later', async () => ({ retainBytes: 5 })],
   [
     'throws',
     () => {

@@ -114,7 +114,10 @@ function retentionOf(retention: NonNullable<HttpOptions['retention']>): (stream:
 }
 
 function checkRetention(retention: Retention): Retention {
-  if (typeof retention !== 'object' || retention === null) throw new TypeError('retention must be an object');
+  if (typeof retention !== 'object' || retention === null || 'then' in retention) {
+    // Of a promise all that is asked for would be missing, and everything be kept.
+    throw new TypeError('retention must be an object such as { retainBytes: 1_000_000 }, at once');
+  }
   const { retainBytes, retainFor } = retention;
   const checked = {
     ...(retainBytes === undefined ? {} : { retainBytes }),
