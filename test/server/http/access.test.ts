@@ -213,6 +213,58 @@ describe('pages of other origins', () => {
     }
   });
 
+  test('write nothing unless they are allowed to, with or without asking first', async () => {
+    const page = (site: string | undefined, from: string | undefined): Record<string, string> => ({
+      'content-type': 'text/plain',
+      ...(site === undefined ? {} : { 'sec-fetch-site': site }),
+      ...(from === undefined ? {} : { origin: from }),
+    });
+    const statuses = async (rig: HttpRig, headers: Record<string, string>): Promise<number[]> => {
+      const all: number[] = [];
+      for (const method of ['PUT', 'POST', 'DELETE', 'GET']) {
+        const body = method === 'POST' ? 'x' : undefined;
+        all.push((await rig.call(`${method} a`, { headers, body })).status);
+      }
+      return all;
+    };
+    const cases: [string | undefined, string | undefined, boolean][] = [
+      // What is no browser.
+      [undefined, undefined, true],
+      // A page of this server, behind whatever proxy.
+      ['same-origin', 'https://proxy.example', true],
+      // Typed in by the user.
+      ['none', undefined, true],
+      ['cross-site', 'https://a.example', false],
+      ['same-site', 'https://a.example', false],
+      ['cross-site', undefined, false],
+      ['cross-site', 'null', false],
+      ['cross-site', 'http://test', false],
+      // Old browsers, and plain HTTP.
+      [undefined, 'http://test', true],
+      [undefined, 'https://test:80', false],
+      [undefined, 'http://test:80', true],
+      [undefined, 'https://a.example', false],
+      [undefined, 'null', false],
+    ];
+    const listed = { origins: ['https://a.example'] };
+    for (const [site, from, isAllowed] of cases) {
+      const rig = new HttpRig();
+      await rig.call('PUT a', { headers: { 'content-type': 'text/plain' } });
+      const expected = isAllowed ? [200, 204, 204, 404] : [403, 403, 403, 200];
+      expect(await statuses(rig, page(site, from)), `${site} ${from}`).toEqual(expected);
+      const open = await statuses(new HttpRig({ cors: { origins: '*' } }), page(site, from));
+      const isSent = isAllowed || from !== undefined;
+      expect(open, `${site} ${from} to all`).toEqual(isSent ? [201, 204, 204, 404] : [403, 403, 403, 404]);
+      const some = await statuses(new HttpRig({ cors: listed }), page(site, from));
+      const isListed = isAllowed || from === 'https://a.example';
+      expect(some, `${site} ${from} to some`).toEqual(isListed ? [201, 204, 204, 404] : [403, 403, 403, 404]);
+    }
+    const refused = await new HttpRig({ cors: listed }).call('POST a', {
+      headers: page('cross-site', 'https://b.example'),
+    });
+    expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('cors')]);
+  });
+
   test('a preflight names what clients send', async () => {
     const rig = new HttpRig({ cors: { origins: '*', maxAge: 5 } });
     const answer = await rig.call('OPTIONS a', {

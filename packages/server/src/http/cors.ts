@@ -65,6 +65,11 @@ export function checkCors(options: CorsOptions): void {
   if (!Number.isInteger(maxAge) || maxAge < 0) throw new TypeError('cors.maxAge must be a number of seconds');
 }
 
+/** Whether pages of that origin may use the server. */
+export function allowsOrigin(options: CorsOptions | undefined, origin: string): boolean {
+  return options !== undefined && (options.origins === '*' || options.origins.includes(origin));
+}
+
 /** Headers that let a page of another origin see the reply, if its origin may: name, value, … */
 export function corsHeaders(request: Pick<HttpRequest, 'header'>, options: CorsOptions | undefined): string[] {
   if (options === undefined) return [];
@@ -73,7 +78,7 @@ export function corsHeaders(request: Pick<HttpRequest, 'header'>, options: CorsO
   const origin = request.header('origin');
   // A cache must not give one origin the reply for another.
   const headers = ['vary', 'Origin'];
-  if (origin === undefined || !options.origins.includes(origin)) return headers;
+  if (origin === undefined || !allowsOrigin(options, origin)) return headers;
   headers.push('access-control-allow-origin', origin, 'access-control-expose-headers', REPLY_HEADERS);
   if (options.credentials === true) headers.push('access-control-allow-credentials', 'true');
   return headers;

@@ -4,6 +4,7 @@ import { appendToStream } from './append-stream.ts';
 import { type Action, requireAllowed } from './authorize.ts';
 import { ALLOWED_METHODS, corsHeaders, preflightHeaders } from './cors.ts';
 import { createStream } from './create-stream.ts';
+import { refuseForeignWrite } from './cross-origin.ts';
 import { errorReply, isFault } from './error-reply.ts';
 import { type HttpContext, type HttpOptions, httpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
@@ -96,6 +97,7 @@ export class HttpHandler {
     if (action === undefined) {
       throw new Refusal(405, 'METHOD_NOT_ALLOWED', 'Streams have no such method', ['allow', ALLOWED_METHODS]);
     }
+    if (action !== 'read') refuseForeignWrite(request, context.cors);
     if (context.rules.length > 0) await requireAllowed(context.rules, request, action, name);
     switch (method) {
       case 'GET':
