@@ -8,6 +8,7 @@ import { continues, formatTag, isNoneMatch, parseTag } from '../../../packages/s
 import { eventData } from '../../../packages/server/src/http/event-data.ts';
 import { JsonArray } from '../../../packages/server/src/http/json-array.ts';
 import { skipLines, toJsonLines } from '../../../packages/server/src/http/json-messages.ts';
+import { isJsonText } from '../../../packages/server/src/http/json-text.ts';
 import { currentCursor, nextCursor, parseCursor } from '../../../packages/server/src/http/live-cursor.ts';
 import { parseRange } from '../../../packages/server/src/http/range.ts';
 import { Refusal } from '../../../packages/server/src/http/refusal.ts';
@@ -62,6 +63,66 @@ describe('JSON as lines', () => {
       expect(() => toJsonLines(new Uint8Array(wrong))).toThrow(Refusal);
     }
     expect(text(toJsonLines(bytes('1')))).toBe('1\n');
+  });
+
+  test('what JSON.parse takes in UTF-8, and nothing else, is JSON', () => {
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    const isJson = (data: Uint8Array): boolean => {
+      try {
+        JSON.parse(decoder.decode(data));
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const pieces = [
+      ...'{}[],:"\\.eE+-0 \n\t\r\f\0é\u00a0\ufeff\u2028',
+      'true',
+      'nul',
+      'null',
+      '12',
+      '-0',
+      '01',
+      '"a"',
+      '"k":',
+      '\\u12',
+    ];
+    pieces.push('"\\u00e9"', '"\\x"', '{"a":1}', '[1,2]', 'NaN', "'");
+    const anything = fc
+      .array(
+        fc.oneof(
+          fc.constantFrom(...pieces).map(bytes),
+          fc.constantFrom(0x80, 0xc3, 0xff).map((byte) => new Uint8Array([byte])),
+        ),
+        { maxLength: 8 },
+      )
+      .map((parts) => concat(parts));
+    // A text that is nearly one: cut short, or with one byte changed.
+    const nearly = fc
+      .tuple(fc.json(), fc.nat(), fc.constantFrom(...bytes('{}[],:"\\0.e-+u \0'), 0x80, 0xff), fc.boolean())
+      .map(([json, at, byte, isCut]) => {
+        const data = bytes(json);
+        if (isCut) return data.slice(0, at % (data.length + 1));
+        data[at % data.length] = byte;
+        return data;
+      });
+    fc.assert(
+      fc.property(fc.oneof(anything, nearly, fc.json().map(bytes)), (data) => {
+        expect(isJsonText(data)).toBe(isJson(data));
+      }),
+      { seed: randomSeed(), numRuns: 5000 },
+    );
+  });
+
+  test.each<[string, (size: number) => string]>([
+    ['arrays in arrays', (size) => '['.repeat(size / 2) + ']'.repeat(size / 2)],
+    ['objects in objects', (size) => `${'{"":'.repeat(size / 5)}1${'}'.repeat(size / 5)}`],
+    ['many small ones', (size) => `[${'{},'.repeat(size / 3)}{}]`],
+  ])('a body made to cost much (%s) takes no memory but its own bytes', (_, make) => {
+    const data = bytes(make(6_000_000));
+    const before = process.memoryUsage().heapUsed;
+    expect(isJsonText(data)).toBe(true);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(16_000_000);
   });
 
   test('deep nesting is no trouble', () => {

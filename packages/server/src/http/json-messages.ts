@@ -1,3 +1,4 @@
+import { isJsonText } from './json-text.ts';
 import { badRequest } from './refusal.ts';
 
 const LF = 10;
@@ -11,8 +12,6 @@ const CLOSE_ARRAY = 93;
 const OPEN_OBJECT = 123;
 const CLOSE_OBJECT = 125;
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
 /**
  * The messages of a body as lines: each as it was sent, with raw line ends made spaces, and one line end after it. An array is
  * flattened one level; an empty one has none. Numbers and the order of keys stay as they are, since nothing is written anew.
@@ -20,13 +19,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
  * Throws 400 for what is no JSON in UTF-8.
  */
 export function toJsonLines(body: Uint8Array): Uint8Array {
-  let value: unknown;
-  try {
-    value = JSON.parse(decoder.decode(body));
-  } catch {
-    throw badRequest('The body is not JSON in UTF-8');
-  }
-  return Array.isArray(value) ? flatten(body) : toLine(body);
+  if (!isJsonText(body)) throw badRequest('The body is not JSON in UTF-8');
+  return body[firstOf(body)] === OPEN_ARRAY ? flatten(body) : toLine(body);
 }
 
 /** From here on the text is known to be JSON, so only strings and brackets need a look. */
