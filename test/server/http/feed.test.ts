@@ -57,6 +57,9 @@ async function scene(encoding: FeedEncoding = 'raw', from = 0, window = 1000): P
       at < Math.max(0, writer.bytesWritten - window)
         ? undefined
         : writer.stream({ from: at, overflow: 'disconnect', highWaterMark: window }),
+    get knownTail(): number {
+      return writer.bytesWritten;
+    },
   } as unknown as LiveStream;
   const cursor = new FeedCursor(() => 0);
   const encoder = new FeedEncoder(encoding, { generation: 1, inherited: [] }, from, () => cursor.current);
@@ -131,6 +134,36 @@ describe('leaving', () => {
     await full.writer.write('x');
     await settle();
     expect([full.feed.isOver, slow.place, full.writer.streamCount]).toEqual([true, -1, 0]);
+  });
+
+  test('the last one that waits ends it too: it looked, saw that it is behind, and may never come back', async () => {
+    const { writer, feed, over } = await scene();
+    const [waits, back] = [new Reader(), new Reader()];
+    feed.join(waits, 1, 1);
+    await writer.write('12');
+    await settle();
+    expect([waits.log, feed.isOver, over, writer.streamCount]).toEqual([['look'], true, ['over'], 0]);
+
+    const other = await scene();
+    back.look = () => other.feed.join(back, 1, 1);
+    other.feed.join(back, 1, 1);
+    await other.writer.write('1');
+    await settle();
+    expect([other.feed.size, other.feed.isOver]).toEqual([1, false]);
+  });
+
+  test('one that leaves by itself and takes no more either is counted once', async () => {
+    const { writer, feed } = await scene();
+    const [goes, stays] = [new Reader(), new Reader()];
+    feed.join(goes, 0, 0);
+    feed.join(stays, 0, 0);
+    goes.onGive = () => feed.leave(goes);
+    goes.takes.push(false);
+    await writer.write('1');
+    await settle();
+    await writer.write('2');
+    await settle();
+    expect([feed.size, feed.isOver, stays.log]).toEqual([1, false, ['give 1', 'give 2']]);
   });
 
   test('in any order, also in the middle of a frame: each of the others gets each frame once', async () => {

@@ -36,6 +36,37 @@ describe('events', () => {
     }
   });
 
+  test('who is where nothing more can be shown yet hears so too', async () => {
+    const rig = new HttpRig();
+    await rig.create('a', 'text/plain', 'past\r');
+    const client = await rig.follow(`a?offset=${tokenAt(1, 4)}&live=sse`);
+    await quiet();
+    expect(client.events.map(({ type }) => type)).toEqual(['control']);
+    expect(controlOf(client.events[0])).toMatchObject({ streamNextOffset: tokenAt(1, 4), upToDate: true });
+    await rig.append('a', '\nnext');
+    await client.until(({ events }) => events.length === 3);
+    expect(client.data).toBe('\nnext');
+  });
+
+  test.each(['there before', 'come later'])('of many bytes %s the last ones alone are up to date', async (when) => {
+    const rig = new HttpRig();
+    const text = 'x'.repeat(300_000);
+    await rig.create('a', 'text/plain', when === 'come later' ? '' : text);
+    const client = await rig.follow('a?offset=-1&live=sse');
+    await quiet();
+    if (when === 'come later') await rig.append('a', text);
+    await client.until(({ data }) => data.length === text.length);
+    await quiet();
+    const said = client.events
+      .filter(({ type }) => type === 'control')
+      .map((event) => controlOf(event))
+      .filter(({ streamNextOffset }) => streamNextOffset !== tokenAt(1, 0));
+    expect(said.length).toBeGreaterThan(1);
+    for (const { streamNextOffset, upToDate } of said) {
+      expect(upToDate).toBe(streamNextOffset === tokenAt(1, text.length) ? true : undefined);
+    }
+  });
+
   test('Last-Event-ID goes before the offset', async () => {
     const rig = new HttpRig();
     await rig.create('a', 'text/plain', 'past');

@@ -1,5 +1,6 @@
 /** What there is: catch-up, parts, tags, long-poll, HEAD. */
 import { describe, expect, test } from 'vitest';
+import { parseRange } from '../../../packages/server/src/http/range.ts';
 import { memoryBackend, StorageError, StreamFailedError } from '../../../packages/server/src/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { type BackendCall, wrapBackend } from '../hub/wrapped-backend.ts';
@@ -103,6 +104,26 @@ describe('catch-up', () => {
     await client.done();
     expect(client.state).toBe('aborted');
     expect(rig.faults).toEqual([expect.any(StorageError)]);
+  });
+
+  test('BROKEN: what is wrong before a long body has begun has a status, as with a short one', async () => {
+    let isBroken = false;
+    const before = (call: BackendCall): void => {
+      if (isBroken && call === 'next') throw new StorageError('broken');
+    };
+    const rig = new HttpRig({ limits: { maxReaders: 1 }, backend: wrapBackend(memoryBackend(), { before }) });
+    await rig.create('a', 'text/plain', 'x'.repeat(300_000));
+    const first = await rig.call('GET a');
+    expect([
+      (await rig.call('GET a')).status,
+      (await rig.call('GET a', { headers: { range: 'bytes=1-' } })).status,
+    ]).toEqual([429, 429]);
+    expect(await first.text()).toHaveLength(300_000);
+    isBroken = true;
+    expect((await rig.call('GET a')).status).toBe(503);
+    isBroken = false;
+    // None of them has kept its place.
+    expect(await (await rig.call('GET a')).text()).toHaveLength(300_000);
   });
 
   test('a client that goes frees its reader', async () => {
@@ -245,6 +266,13 @@ describe('parts', () => {
     await rig.create('j', 'application/json', '[1,2]');
     const array = await rig.call('GET j', { headers: { range: 'bytes=0-1' } });
     expect([array.status, await array.text(), array.header('accept-ranges')]).toEqual([200, '[1,2]', 'none']);
+  });
+
+  test('one made to be slow is not', () => {
+    expect(parseRange(`bytes=0-${' '.repeat(100_000)}x`, 10)).toBeUndefined();
+    expect(parseRange(`bytes=${' '.repeat(100_000)}0${' '.repeat(100_000)}x`, 10)).toBeUndefined();
+    expect(parseRange(' bytes = 2 - 4 ', 10)).toEqual({ from: 2, to: 5 });
+    expect(parseRange('bytes=- 4', 10)).toEqual({ from: 6, to: 10 });
   });
 
   test('If-Range holds as long as the bytes before are the same, whatever came after them', async () => {

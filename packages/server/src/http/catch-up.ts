@@ -7,8 +7,8 @@ import { JsonArray } from './json-array.ts';
 import type { ReplySink, StreamedBody } from './reply.ts';
 
 /**
- * So much is read before the reply begins, so that what goes wrong has a status. Also one piece of a longer body: what a client that
- * stands still can hold. Larger ones are no faster.
+ * So much is read before the reply begins, so that what is wrong from the start has a status. Also one piece of a longer body: what a
+ * client that stands still can hold. Larger ones are no faster.
  */
 const PIECE = 128 * 1024;
 
@@ -27,7 +27,11 @@ export interface Section {
 /** The body of a section: all of it where it is small, else one that reads as fast as its client takes. Rejects where it cannot be read. */
 export async function sectionBody(section: Section): Promise<Uint8Array | StreamedBody> {
   const { stream, from, to, isArray } = section;
-  if (to - from > PIECE) return new SectionBody(section);
+  if (to - from > PIECE) {
+    const body = new SectionBody(section);
+    await body.begin();
+    return body;
+  }
   const chunks: Uint8Array[] = [];
   if (to > from) {
     const reader = stream.read(from);
@@ -58,6 +62,7 @@ class SectionBody implements StreamedBody {
   readonly length: number;
   readonly #section: Section;
   readonly #array: JsonArray | undefined;
+  /** Undefined once it is over. */
   #reader: HubReader | undefined;
   #sink: ReplySink | undefined;
   #isRunning = false;
@@ -66,11 +71,23 @@ class SectionBody implements StreamedBody {
   #chunks: readonly Uint8Array[] = [];
   #written = 0;
 
+  /** Throws `LimitExceededError` where the stream has too many readers. */
   constructor(section: Section) {
-    const { from, to, isArray } = section;
+    const { stream, from, to, isArray } = section;
+    this.#reader = stream.read(from);
     this.#section = section;
     this.#array = isArray ? new JsonArray() : undefined;
     this.length = isArray ? JsonArray.length(to - from) : to - from;
+  }
+
+  /** Reads the first piece. Rejects, and is over, where that cannot be. */
+  async begin(): Promise<void> {
+    try {
+      this.#chunks = await nextChunks(this.#reader as HubReader, this.#section.to);
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
   }
 
   start(sink: ReplySink): void {
@@ -94,18 +111,17 @@ class SectionBody implements StreamedBody {
     if (this.#isRunning) return;
     this.#isRunning = true;
     try {
-      const { stream, from, to } = this.#section;
-      while (this.#sink !== undefined && !this.#isFull) {
+      const { to } = this.#section;
+      while (this.#sink !== undefined && this.#reader !== undefined && !this.#isFull) {
         if (this.#written < this.#chunks.length) {
           this.#write(this.#sink, this.#chunks[this.#written++] as Uint8Array);
           continue;
         }
-        const reader = (this.#reader ??= stream.read(from));
-        if (reader.position === to) {
+        if (this.#reader.position === to) {
           this.#complete(this.#sink);
           break;
         }
-        this.#chunks = await nextChunks(reader, to);
+        this.#chunks = await nextChunks(this.#reader, to);
         this.#written = 0;
       }
     } catch (error) {

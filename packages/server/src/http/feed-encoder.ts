@@ -32,12 +32,12 @@ export class FeedEncoder {
     return this.position - (this.#data?.held ?? 0);
   }
 
-  /** A frame for what can be shown now; undefined: nothing can. */
-  push(chunks: readonly Uint8Array[], isUpToDate: boolean): Frame | undefined {
+  /** A frame for what can be shown now; undefined: nothing can. `tail`: where the stream ends, as far as is known. */
+  push(chunks: readonly Uint8Array[], tail: number): Frame | undefined {
     for (const chunk of chunks) this.position += chunk.length;
     if (this.#data === undefined) return new Frame(concat(chunks));
     const lines = this.#data.push(chunks);
-    return lines === undefined ? undefined : this.#event(lines, isUpToDate, undefined);
+    return lines === undefined ? undefined : this.#event(lines, this.position >= tail, undefined);
   }
 
   /** A frame that says where the reader is. Undefined: plain bytes have none. */

@@ -78,7 +78,7 @@ export class Feed {
       this.#move();
       for await (const chunks of stream.batches()) {
         if (this.#isOver) return;
-        this.#give(chunks);
+        this.#give(chunks, live.knownTail);
         this.#move();
       }
       if (!this.#isOver) this.#finish({ kind: 'closed' });
@@ -120,8 +120,8 @@ export class Feed {
   }
 
   /** One frame for the burst, the same for all. */
-  #give(chunks: readonly Uint8Array[]): void {
-    const frame = this.#encoder.push(chunks, true);
+  #give(chunks: readonly Uint8Array[], tail: number): void {
+    const frame = this.#encoder.push(chunks, tail);
     if (frame === undefined) return;
     const { shown } = this.#encoder;
     const followers = this.#followers;
@@ -129,6 +129,8 @@ export class Feed {
     for (let i = 0; i < followers.length; i++) {
       const follower = followers[i];
       if (follower === undefined || follower.give(frame, shown)) continue;
+      // It has left by itself meanwhile.
+      if (followers[i] !== follower) continue;
       followers[i] = undefined;
       follower.place = -1;
       this.#size--;
@@ -159,12 +161,13 @@ export class Feed {
     this.#followers.length = length;
   }
 
-  /** Those who wait look again. */
+  /** Those who wait look again. Who finds itself behind then may never come back. */
   #move(): void {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#waiting = [];
     for (const follower of waiting) follower.look();
+    this.#closeIfAlone();
   }
 
   #finish(end: StreamEnd): void {

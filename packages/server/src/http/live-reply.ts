@@ -145,7 +145,10 @@ export class LiveReply implements StreamedBody, Follower {
           this.finish(encoder.end(result.end), result.end);
           break;
         }
-        this.#write(encoder.push(result.chunks, result.next >= this.#tail));
+        const tail = Math.max(this.#tail, this.stream.knownTail);
+        const frame = encoder.push(result.chunks, tail);
+        // Who has all that can be shown hears where it is, also where that is nothing yet.
+        this.#write(frame ?? (result.next >= tail ? encoder.status() : undefined));
       }
     } catch (error) {
       if (this.#sink !== undefined) this.fail(error);
