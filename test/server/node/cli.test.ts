@@ -40,8 +40,11 @@ class Command {
 }
 
 /** The command from its sources: nothing has to be built. */
-function fanpipe(...args: string[]): Command {
-  const run = `import('./packages/server/src/cli/main.ts').then(({ main }) => main(process.argv.slice(1)))
+const fanpipe = (...args: string[]): Command => fanpipeWith('', ...args);
+
+/** The same, after something else. */
+function fanpipeWith(before: string, ...args: string[]): Command {
+  const run = `${before}import('./packages/server/src/cli/main.ts').then(({ main }) => main(process.argv.slice(1)))
     .then((code) => process.exit(code))`;
   return new Command(process.execPath, ['--import', 'tsx', '--eval', run, '--', ...args]);
 }
@@ -78,6 +81,40 @@ describe('the command', () => {
     expect(command.child.exitCode).toBe(null);
     command.child.kill('SIGTERM');
     expect(await command.exited).toEqual([143, null]);
+  });
+
+  test('it serves on when nobody reads any more what it prints', async () => {
+    const port = await new Promise<number>((resolve) => {
+      const probe = createServer().listen(0, '127.0.0.1', () => {
+        const address = probe.address() as { port: number };
+        probe.close(() => resolve(address.port));
+      });
+    });
+    const command = fanpipe('--port', String(port));
+    command.child.stdout?.destroy();
+    command.child.stderr?.destroy();
+    let client: RawClient | undefined;
+    while (client === undefined && command.child.exitCode === null) {
+      client = await RawClient.open(port).catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    client?.send(put);
+    await client?.until('201 Created');
+    command.child.kill('SIGTERM');
+    expect(await command.exited).toEqual([0, null]);
+  });
+
+  test('a store that cannot be closed is one line and exit 1', async () => {
+    const command = fanpipeWith(
+      `const { StreamServer } = await import('./packages/server/src/stream-server.ts');
+      StreamServer.prototype.close = async () => { throw new Error('no space left\\nat all'); };`,
+      '--port',
+      '0',
+    );
+    await command.listening();
+    command.child.kill('SIGTERM');
+    expect(await command.exited).toEqual([1, null]);
+    expect(command.stderr).toBe('fanpipe: no space left\n');
   });
 
   test('the long-poll timeout is what was said', async () => {

@@ -1,8 +1,8 @@
 /**
  * The server as a command: starts it, says where it listens, and ends it when the process is told to end.
  *
- * Exit codes: 0, it was told to end and did; 1, it could not listen or not open its store; 2, the arguments make no sense. Whatever goes
- * wrong is one line on stderr.
+ * Exit codes: 0, it was told to end and did; 1, it could not listen, not open its store or not close it; 2, the arguments make no sense. Whatever
+ * goes wrong is one line on stderr.
  *
  * @module
  */
@@ -60,6 +60,8 @@ function untilTold(): Promise<void> {
 
 /** Runs the command. Resolves with the exit code when it is over. */
 export async function main(args: readonly string[]): Promise<number> {
+  // Whoever read what it says may go: it serves on.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
   let parsed: Arguments;
   try {
     parsed = parseArguments(args);
@@ -83,6 +85,11 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   console.log(`fanpipe listens on ${serving.url}`);
   await told;
-  await serving.close();
+  try {
+    await serving.close();
+  } catch (error) {
+    complain(describe(error, parsed));
+    return 1;
+  }
   return 0;
 }
