@@ -48,25 +48,30 @@ async function serve(root) {
   });
 }
 
+/** Starts a headless Chromium. Offline as far as it can be: pages need localhost alone. */
+export function launch(driver, executablePath, timeout) {
+  return driver.launch({
+    executablePath,
+    timeout,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+}
+
 /** Opens the page in a headless Chromium and returns the report, with what the page wrote to its console on a crash. */
 export async function runInChromium(driver, executablePath, root, timeout) {
   const server = await serve(root);
   let browser;
   try {
-    browser = await driver.launch({
-      executablePath,
-      timeout,
-      // Offline as far as it can be: the page needs localhost alone.
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await launch(driver, executablePath, timeout);
     const page = await browser.newPage();
     const log = [];
     page.on('console', (message) => log.push(message.text()));

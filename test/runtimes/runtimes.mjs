@@ -13,6 +13,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { withFolderLock } from '../../scripts/folder-lock.mjs';
 import { npm } from '../../scripts/npm.mjs';
+import { runBrowserCases } from './browser.mjs';
 import { runInChromium } from './chromium.mjs';
 import { distOf, entriesOf } from './entries.mjs';
 import { writeWorkerdConfig } from './workerd.mjs';
@@ -95,6 +96,16 @@ export const runtimes = {
     run: async (binary) => {
       const { chromium } = await import(pathToFileURL(driver).href);
       return runInChromium(chromium, binary, root, DEADLINE_MS);
+    },
+  },
+  // The same Chromium, with the server on this Node.
+  browser: {
+    find: findChromium,
+    version: ['--version'],
+    absent: [],
+    run: async (binary) => {
+      const { chromium } = await import(pathToFileURL(driver).href);
+      return runBrowserCases(chromium, binary, DEADLINE_MS);
     },
   },
 };
