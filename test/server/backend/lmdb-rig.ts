@@ -7,11 +7,11 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { EPOCH, type Rig } from './rig.ts';
 
 /** A store in a temporary folder, which goes when it is closed. */
-export async function lmdbRig(): Promise<Rig> {
+export async function lmdbRig(level: 'os' | 'disk' = 'os'): Promise<Rig> {
   const path = await mkdtemp(join(tmpdir(), 'fanpipe-backend-'));
   const clock = new FakeClock();
   const time = (): number => EPOCH + clock.now();
-  const open = (): Backend => lmdbBackend({ path, level: 'os', clock, time });
+  const open = (): Backend => lmdbBackend({ path, level, clock, time });
   let backend = open();
   return {
     get backend() {

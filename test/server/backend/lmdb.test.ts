@@ -1,4 +1,5 @@
 import { backendContract } from './contract.ts';
 import { lmdbRig } from './lmdb-rig.ts';
 
-backendContract('LMDB', lmdbRig, { reopens: true });
+backendContract('LMDB, safe with the system', lmdbRig, { reopens: true });
+backendContract('LMDB, safe on disk', () => lmdbRig('disk'), { reopens: true });

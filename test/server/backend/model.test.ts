@@ -63,4 +63,4 @@ function slowRig(chance: Random): Rig {
 
 test(`memory, ${40 * 250} steps, seed ${seed}`, () => play(40, 250, memoryRig));
 test(`a slow store that is opened again and again, ${20 * 200} steps, seed ${seed}`, () => play(20, 200, slowRig));
-test(`LMDB, ${4 * 150} steps, seed ${seed}`, () => play(4, 150, lmdbRig));
+test(`LMDB, ${4 * 150} steps, seed ${seed}`, () => play(4, 150, () => lmdbRig()));
