@@ -206,6 +206,7 @@ export class Hub {
    * fails with a `StreamFailedError` after the last byte of one that failed.
    *
    * From an offset, `position` is the offset in the stored stream; else it counts from where the stream began to read.
+   * The chunks are shared with the store and with other readers, and must not be changed.
    *
    * @throws InvalidArgumentError, ServerClosedError
    */
