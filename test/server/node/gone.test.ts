@@ -107,6 +107,17 @@ describe('a client that goes', () => {
     expect(repliesIn(client.text)).toMatchObject([{ body: 'abc', isComplete: false }]);
   });
 
+  test('in the middle of a live reply to a request whose body nobody reads', async () => {
+    const live = new LiveBody();
+    const serving = await serveTest(() => live.reply());
+    const client = await RawClient.open(serving.port);
+    client.send(`GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n${'a'.repeat(300_000)}`);
+    await live.started;
+    client.socket.end();
+    await live.stopped;
+    await eventually(() => serving.connections === 0);
+  });
+
   test('with several replies awaited: all are told', async () => {
     const { serving, requests, arrived } = await held();
     const client = await RawClient.open(serving.port);

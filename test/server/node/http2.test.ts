@@ -228,6 +228,32 @@ describe('HTTP/2', () => {
     expect(errors).toMatchObject([{ code: 'ERR_FANPIPE_REQUEST_BROKEN' }]);
   });
 
+  test('so is one whose client asks other things meanwhile, but not one that brings a little now and then', async () => {
+    const errors: unknown[] = [];
+    let length = 0;
+    const client = await session(
+      async (request) => {
+        if (request.path === '/slow') length = (await readAll(request)).length;
+        else if (request.path === '/stalled') await readAll(request).catch((error) => errors.push(error));
+        return whole(204);
+      },
+      { uploadTimeout: 200 },
+    );
+    const [stalled, slow] = ['/stalled', '/slow'].map((path) => client.request({ ':method': 'POST', ':path': path }));
+    const answers = [stalled, slow].map((stream) => answerOf(stream as ClientHttp2Stream));
+    stalled?.write('abc');
+    for (let i = 0; i < 20; i++) {
+      slow?.write('a');
+      await answerOf(ask(client, '/'));
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    slow?.end();
+    expect((await answers[1])?.headers[':status']).toBe(204);
+    expect(length).toBe(20);
+    expect(errors).toMatchObject([{ code: 'ERR_FANPIPE_REQUEST_BROKEN' }]);
+    expect((await answers[0])?.code).not.toBe(0);
+  });
+
   test('a body that is left unread does not hold the connection', async () => {
     const client = await session(() => whole(413, 'no'));
     const stream = client.request({ ':method': 'POST', ':path': '/' });

@@ -140,6 +140,11 @@ export abstract class Exchange implements HttpRequest {
     return this.#body?.isWaiting ?? false;
   }
 
+  /** Bytes of the body that came since somebody reads it. */
+  get received(): number {
+    return this.#body?.received ?? 0;
+  }
+
   /** True once the reply is complete, or the client gone. */
   get isOver(): boolean {
     return this.#isOver;

@@ -126,7 +126,10 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
   protected sendStreamed(reply: Reply, body: StreamedBody): void {
     const { response } = this;
     // Behind the reply to an earlier request of this connection: it holds nothing until it has the socket.
-    this.writeHead(reply, body.length, !this.message.complete);
+    const { complete } = this.message;
+    this.writeHead(reply, body.length, !complete);
+    // What is left unread would hide that the client has gone.
+    if (!complete) this.message.resume();
     if (response.socket === null) response.once('socket', () => this.#start(body));
     else this.#start(body);
   }

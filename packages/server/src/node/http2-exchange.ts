@@ -60,10 +60,6 @@ export class Http2Exchange extends Exchange implements Watched, ReplySink {
     return this.#written - this.#stream.bufferSize;
   }
 
-  get received(): number {
-    return this.#stream.session?.socket.bytesRead ?? 0;
-  }
-
   cut(): void {
     this.#stream.close(CANCEL);
   }

@@ -25,6 +25,7 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array> {
   readonly #message: IncomingMessage;
   #chunks: Uint8Array[] | undefined;
   #waiting = 0;
+  #received = 0;
   #isEnded = false;
   #isPaused = false;
   #failure: Error | undefined;
@@ -98,7 +99,13 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array> {
     reject?.(reason);
   }
 
+  /** Bytes that came so far. */
+  get received(): number {
+    return this.#received;
+  }
+
   #take(chunk: Uint8Array): void {
+    this.#received += chunk.length;
     // Left by its reader: what still comes is let go.
     if (this.#isEnded || this.#failure !== undefined) return;
     const resolve = this.#resolve;
