@@ -26,14 +26,20 @@ class Scene {
   /** What has come of each append, in the order in which that was told. */
   readonly told: string[] = [];
 
-  constructor(options: HubOptions = {}) {
+  constructor(options: HubOptions = {}, retainBytes?: number) {
     const limits = checkLimits(options);
     const backend = { stats: async () => this.stream.stats } as unknown as Backend;
     this.quota = new Quota(backend, limits);
-    this.appender = new Appender(this.stream, limits, this.quota, {
-      now: () => 0,
-      acknowledged: (tail, size) => this.acknowledged.push([tail, size]),
-    });
+    this.appender = new Appender(
+      this.stream,
+      limits,
+      this.quota,
+      {
+        now: () => 0,
+        acknowledged: (tail, size) => this.acknowledged.push([tail, size]),
+      },
+      retainBytes,
+    );
   }
 
   append(text: string, options: HubAppendOptions = {}): Promise<AppendOutcome> {
@@ -52,8 +58,8 @@ class Scene {
   }
 }
 
-async function ready(options?: HubOptions): Promise<Scene> {
-  const scene = new Scene(options);
+async function ready(options?: HubOptions, retainBytes?: number): Promise<Scene> {
+  const scene = new Scene(options, retainBytes);
   const first = scene.append('0');
   await settle();
   scene.stream.acknowledge();
@@ -370,6 +376,22 @@ describe('limits', () => {
     void scene.append('x');
     await settle();
     expect(scene.asked).toEqual(['x']);
+  });
+
+  test('a stream that lets go of as much as it takes may go on where all streams together are full', async () => {
+    const scene = await ready({ maxTotalBytes: 10 }, 5);
+    scene.stream.stats = { streams: 2, bytes: 6 };
+    void scene.append('2345');
+    await settle();
+    scene.stream.acknowledgeAll();
+    scene.stream.stats = { streams: 2, bytes: 10 };
+    await settle();
+    void scene.append('67890');
+    await settle();
+    expect(scene.asked).toEqual(['67890']);
+    scene.stream.acknowledgeAll();
+    // One that is larger than what may stay is more by the difference.
+    await expect(scene.append('123456')).rejects.toMatchObject({ kind: 'total-bytes' });
   });
 
   test('bytes of an append that failed are free again', async () => {

@@ -167,7 +167,7 @@ export class Appender {
       this.#decide(append, verdict);
     } else if (size > Number.MAX_SAFE_INTEGER - rules.tail) {
       append.reject(new OffsetOverflowError(rules.tail, size));
-    } else if (this.#isWithin(size) && this.#quota.fits(size)) {
+    } else if (this.#isWithin(size) && this.#quota.fits(this.#growth(size))) {
       this.#send(append, rules);
     } else {
       void this.#ask(append, rules);
@@ -190,6 +190,13 @@ export class Appender {
     return size === 0 || retained <= this.#limits.maxStreamBytes;
   }
 
+  /** How much more the stream has with it, when retention has let go of what goes for it. */
+  #growth(size: number): number {
+    const has = (this.#rules as AppendRules).tail - this.#head;
+    const before = Math.min(has, this.#retainBytes);
+    return Math.max(0, Math.min(has + size, Math.max(size, this.#retainBytes)) - before);
+  }
+
   /** A limit seems reached: asks the backend how much it retains. Whatever comes meanwhile waits, so the order stays. */
   async #ask(append: Append, rules: AppendRules): Promise<void> {
     this.#state = 'asking';
@@ -201,8 +208,8 @@ export class Appender {
         if (!this.#isWithin(append.size)) throw this.#streamIsFull(append.size);
       }
       // Between the answer and now another stream may have taken what was free.
-      do await this.#quota.check(append.size);
-      while (!this.#quota.fits(append.size));
+      do await this.#quota.check(this.#growth(append.size));
+      while (!this.#quota.fits(this.#growth(append.size)));
     } catch (error) {
       refusal = error;
     }
