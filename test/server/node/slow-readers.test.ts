@@ -123,6 +123,29 @@ describe('a reader that never reads', () => {
     await client.closed;
   });
 
+  test('is cut off too when it asks for more behind a live reply than is held, and goes', async () => {
+    const live = new LiveBody();
+    let asked = 0;
+    const serving = await serveTest(
+      (request) => {
+        asked++;
+        return request.path === '/live' ? live.reply() : whole(200, 'x'.repeat(50_000));
+      },
+      { stallTimeout: 150 },
+    );
+    const client = await RawClient.open(serving.port);
+    client.get('/live');
+    await live.started;
+    for (let i = 0; i < 2; i++) {
+      const before = asked;
+      client.get('/more');
+      await eventually(() => asked > before);
+    }
+    client.socket.destroy();
+    await live.stopped;
+    await eventually(() => serving.connections === 0);
+  });
+
   test('an idle reader is no slow one', async () => {
     const live = new LiveBody();
     const serving = await serveTest(() => live.reply(), { stallTimeout: 50 });

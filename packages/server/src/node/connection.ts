@@ -161,7 +161,12 @@ export class Connection implements Watched {
   }
 
   get waiting(): number {
-    return this.#socket.writableLength;
+    const socket = this.#socket;
+    const first = this.#first;
+    // So much is asked behind a reply that goes on that nothing more is read. Nobody hears then that the client has gone, and what
+    // waits for it is counted as a byte at least.
+    const isDeaf = first !== undefined && first !== this.#last && socket.isPaused();
+    return isDeaf ? Math.max(1, socket.writableLength) : socket.writableLength;
   }
 
   get sent(): number {
