@@ -68,6 +68,19 @@ describe('the command', () => {
     expect(command.stderr).toBe('');
   });
 
+  test('from a clone, through npm, SIGTERM ends it just as well', async () => {
+    const command = new Command('npm', ['run', '-s', 'serve', '--', '--port', '0']);
+    const client = await RawClient.open(await command.listening());
+    client.send(put);
+    await client.until('201 Created');
+    client.text = '';
+    client.get('/v1/stream/a?live=sse&offset=-1');
+    await client.until('data:abc');
+    command.child.kill('SIGTERM');
+    expect(await command.exited).toEqual([0, null]);
+    expect(repliesIn(client.text)).toMatchObject([{ status: 200, isComplete: true }]);
+  });
+
   test('a second signal does not wait', async () => {
     const command = fanpipe('--port', '0');
     const client = await RawClient.open(await command.listening());
