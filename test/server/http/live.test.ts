@@ -1,7 +1,13 @@
 /** Live replies: events and plain bytes, one frame per burst for all, clients that take their time, and every way to end. */
 import { describe, expect, test } from 'vitest';
-import { StreamDeletedError, StreamFailedError } from '../../../packages/server/src/index.ts';
+import {
+  memoryBackend,
+  StorageError,
+  StreamDeletedError,
+  StreamFailedError,
+} from '../../../packages/server/src/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { type BackendCall, wrapBackend } from '../hub/wrapped-backend.ts';
 import { type Answer, Client, controlOf, HttpRig, tokenAt } from './http-rig.ts';
 
 /** Runs until nothing moves any more: everything here is promises. */
@@ -125,6 +131,9 @@ describe('events', () => {
     const answer = await rig.call('GET a?offset=-1&live=sse', { headers: { 'last-event-id': tokenAt(1, 3) } });
     expect(answer.status).toBe(204);
     expect(answer.header('stream-closed')).toBe('true');
+    // One that comes for the first time must not get that from a cache, nor the events of another one's place.
+    expect([answer.header('cache-control'), answer.header('vary')]).toEqual(['no-store', 'last-event-id']);
+    expect((await rig.call('GET a?offset=-1&live=sse')).header('vary')).toBe('last-event-id');
   });
 
   test('OVER: the stream fails, the reason is told, never the end; later ones are refused, so that nobody asks for ever', async () => {
@@ -237,6 +246,25 @@ describe('plain bytes', () => {
     expect((await events.done()).state).toBe('ended');
     expect(events.text).not.toContain('streamClosed');
     expect(rig.faults).toEqual([]);
+  });
+
+  test('BROKEN: a store that fails breaks all off, and the host is told once', async () => {
+    let isBroken = false;
+    const before = (call: BackendCall): void => {
+      if (isBroken && call === 'next') throw new StorageError('broken');
+    };
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    await rig.create('a', 'text/plain', 'past');
+    const clients = await Promise.all(
+      ['live=raw', 'live=raw', 'live=sse&offset=-1', 'live=sse&offset=-1'].map((query) => rig.follow(`a?${query}`)),
+    );
+    await quiet();
+    isBroken = true;
+    await rig.append('a', '1');
+    await rig.append('a', '2');
+    await Promise.all(clients.map((client) => client.done()));
+    expect(clients.map(({ state }) => state)).toEqual(['aborted', 'aborted', 'ended', 'ended']);
+    expect(rig.faults).toEqual([expect.any(StorageError)]);
   });
 });
 

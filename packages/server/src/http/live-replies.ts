@@ -1,6 +1,7 @@
 import type { StreamState } from '../backends/backend.ts';
 import { ServerClosedError } from '../errors.ts';
 import type { LiveStream } from '../hub/index.ts';
+import { isFault } from './error-reply.ts';
 import { Feed } from './feed.ts';
 import { FeedCursor } from './feed-cursor.ts';
 import { FeedEncoder, type FeedEncoding } from './feed-encoder.ts';
@@ -13,6 +14,8 @@ export class LiveReplies {
   readonly #feeds = new Map<string, Feed>();
   readonly #replies = new Set<LiveReply>();
   #isOver = false;
+  /** What the host was told of last. */
+  #fault: unknown;
 
   constructor(context: HttpContext) {
     this.context = context;
@@ -39,6 +42,13 @@ export class LiveReplies {
   /** The reply is over. */
   delete(reply: LiveReply): void {
     this.#replies.delete(reply);
+  }
+
+  /** A reply fails. The host is told of what is the server's own fault: once, however many replies fail by it. */
+  failed(error: unknown): void {
+    if (error === this.#fault || !isFault(error)) return;
+    this.#fault = error;
+    this.context.onError(error);
   }
 
   /** The feed of a stream; begins one at the offset if there is none. */

@@ -1,7 +1,6 @@
 import type { StreamEnd, StreamState } from '../backends/backend.ts';
 import { ServerClosedError, StreamFailedError } from '../errors.ts';
 import type { HubReader, LiveStream } from '../hub/index.ts';
-import { isFault } from './error-reply.ts';
 import type { Feed, Follower } from './feed.ts';
 import { FeedCursor } from './feed-cursor.ts';
 import { FeedEncoder, type FeedEncoding } from './feed-encoder.ts';
@@ -121,7 +120,7 @@ export class LiveReply implements StreamedBody, Follower {
   fail(error: unknown): void {
     const sink = this.#sink;
     this.#release();
-    if (isFault(error)) this.#replies.context.onError(error);
+    this.#replies.failed(error);
     if (this.#encoding === 'raw') sink?.abort(error);
     else sink?.end();
   }

@@ -14,6 +14,8 @@ import { endHeaders } from './stream-state.ts';
 /** So that no proxy waits for more before it passes on what came: neither to fill a buffer, nor to compress it. */
 const UNBUFFERED = ['x-accel-buffering', 'no'];
 const NO_TRANSFORM = 'no-transform';
+/** A cache must not give one reader the events that are for another one's place. */
+const VARY = ['vary', 'last-event-id'];
 
 /** GET with `live=sse`: events, from an offset on. */
 export async function eventStream(
@@ -34,10 +36,21 @@ export async function eventStream(
     refuseFailed(state);
     // Only 204 keeps a browser from connecting for ever to a stream that has ended.
     if (offset === lastId && state.end !== undefined)
-      return { status: 204, headers: endHeaders(state.end), body: undefined };
+      return {
+        status: 204,
+        headers: [...endHeaders(state.end), 'cache-control', 'no-store', ...VARY],
+        body: undefined,
+      };
   }
   const encoding = eventEncoding(state.config.contentType);
-  const headers = ['content-type', 'text/event-stream', 'cache-control', `no-cache, ${NO_TRANSFORM}`, ...UNBUFFERED];
+  const headers = [
+    'content-type',
+    'text/event-stream',
+    'cache-control',
+    `no-cache, ${NO_TRANSFORM}`,
+    ...UNBUFFERED,
+    ...VARY,
+  ];
   if (encoding === 'base64') headers.push('stream-sse-data-encoding', 'base64');
   const cursor = nextCursor(context.now(), client, context.random);
   return { status: 200, headers, body: replies.open(stream, state, encoding, from, cursor) };
