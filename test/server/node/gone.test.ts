@@ -1,13 +1,32 @@
 /** Clients that go, at any point: all that was held for them is freed, and nothing is left behind. */
 
-import { createServer, type IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { describe, expect, test } from 'vitest';
 import { Frame } from '../../../packages/server/src/http/frame.ts';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
 import { nodeListener } from '../../../packages/server/src/node/index.ts';
-import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
+import {
+  cleanUp,
+  eventually,
+  frameOf,
+  LiveBody,
+  RawClient,
+  readAll,
+  repliesIn,
+  serveTest,
+  turn,
+  whole,
+} from './node-rig.ts';
 
 /** A server that hands each request to the test, which says when it is answered. */
 async function held() {
@@ -116,6 +135,52 @@ describe('a client that goes', () => {
     client.socket.end();
     await live.stopped;
     await eventually(() => serving.connections === 0);
+  });
+
+  test.each(['HTTP/1.1', 'HTTP/2'])('before the host hands on its request, of %s: it is not begun', async (version) => {
+    let handled = 0;
+    let isLate = false;
+    let release!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const listener = nodeListener(async () => {
+      handled++;
+      return new LiveBody().reply();
+    });
+    let gone: Promise<unknown> | undefined;
+    let arrived!: () => void;
+    const arrives = new Promise<void>((resolve) => (arrived = resolve));
+    const host = async (
+      request: IncomingMessage | Http2ServerRequest,
+      response: ServerResponse | Http2ServerResponse,
+    ) => {
+      const { stream = request.socket } = request as { stream?: ServerHttp2Stream };
+      gone = once(stream, 'close');
+      arrived();
+      await released;
+      listener(request, response);
+      isLate = true;
+    };
+    const server = version === 'HTTP/2' ? createHttp2Server(host) : createServer(host);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanUp(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as { port: number };
+    if (version === 'HTTP/2') {
+      const client = connectHttp2(`http://127.0.0.1:${port}`);
+      client.on('error', () => {});
+      client.request({ ':path': '/' }).on('error', () => {});
+      await arrives;
+      client.destroy();
+    } else {
+      const client = await RawClient.open(port);
+      client.get('/');
+      await arrives;
+      client.socket.destroy();
+    }
+    await gone;
+    release();
+    await eventually(() => isLate);
+    await turn();
+    expect(handled).toBe(0);
   });
 
   test('with several replies awaited: all are told', async () => {

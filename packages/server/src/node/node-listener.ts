@@ -75,6 +75,8 @@ export function nodeListener(handler: Handler, options: NodeListenerOptions = {}
     const request = message as IncomingMessage;
     const response = reply as ServerResponse;
     const stream = (request as { stream?: ServerHttp2Stream }).stream;
+    // A host that was busy with something else brings it when its client has gone, which nobody tells any more.
+    if ((stream ?? request.socket).destroyed) return undefined;
     if (stream !== undefined) return new Http2Exchange(request, response, stream, context, watch);
     const connection = Connection.of(request.socket, watch);
     return connection.isLast ? undefined : new Http1Exchange(request, response, context, connection);
