@@ -10,7 +10,7 @@ import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { Frame, StreamServer, type StreamServerOptions } from '../../../packages/server/src/index.ts';
 import { nodeListener } from '../../../packages/server/src/node/index.ts';
-import { cleanUp, eventually, frameOf, LiveBody, RawClient, repliesIn } from './node-rig.ts';
+import { cleanUp, eventually, frameOf, LiveBody, RawClient, repliesIn, whole } from './node-rig.ts';
 
 async function listen(listener: RequestListener): Promise<number> {
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -118,6 +118,20 @@ describe('a response that the host has wrapped', () => {
     client.get('/');
     return client;
   }
+
+  test('gets bytes when its end alone is wrapped, by what knows nothing of encodings', async () => {
+    const body = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const listener = nodeListener(async () => whole(200, body));
+    const port = await listen((request, response) => {
+      const end = response.end.bind(response) as (chunk: unknown) => ServerResponse;
+      Object.assign(response, { end: (chunk: unknown) => end(chunk) });
+      listener(request, response);
+    });
+    const client = await RawClient.open(port);
+    client.get('/', 'connection: close');
+    await client.closed;
+    expect(Buffer.from(repliesIn(client.text)[0]?.body ?? '', 'latin1')).toEqual(Buffer.from(body));
+  });
 
   test('gets the body of a live reply, whole', async () => {
     const body = new LiveBody();

@@ -64,7 +64,8 @@ export class Http1Exchange extends Exchange implements ConnectionUser {
 
   protected override endWith(body: Uint8Array): void {
     const { response } = this;
-    if (body.length > ONE_PIECE || isWrapped(response)) super.endWith(body);
+    // What the host has put there may know bytes alone.
+    if (body.length > ONE_PIECE || isWrapped(response) || Object.hasOwn(response, 'end')) super.endWith(body);
     // node:http puts text into one piece with the head, so that there is one write and no list of two.
     else response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1');
   }
