@@ -23,12 +23,25 @@ function store(...records: readonly [StreamRecord, string][]): MemoryStorage {
 
 function begin(storage: MemoryStorage | ScriptedStorage): { backend: LocalBackend; clock: FakeClock } {
   const clock = new FakeClock();
-  return { backend: new LocalBackend(storage, { clock, time: () => EPOCH + clock.now() }), clock };
+  return { backend: new LocalBackend(storage, { clock, time: () => EPOCH + clock.now(), firstGeneration: 1 }), clock };
 }
 
 const BORDER = Number.MAX_SAFE_INTEGER;
 
 describe('what is found when it begins', () => {
+  test('generations go on from what the store had, or from the time if that is later', async () => {
+    const time = (): number => EPOCH;
+    const later = new LocalBackend(store([record(5, 'a'), '']), { time });
+    expect((await created(later, 'b')).generation).toBe(EPOCH * 1000);
+    await later.close();
+    const higher = new LocalBackend(store([record(2e15, 'a'), '']), { time });
+    expect((await created(higher, 'b')).generation).toBe(2e15 + 1);
+    await higher.close();
+    for (const firstGeneration of [0, 1.5, Number.NaN, 2 ** 53]) {
+      expect(() => new LocalBackend(store(), { firstGeneration })).toThrow(/firstGeneration/);
+    }
+  });
+
   test('a stream at the end of all offsets takes what fits, and no more', async () => {
     const { backend } = begin(store([record(1, 's', { head: BORDER - 5 }), '']));
     const stream = await opened(backend, 's');

@@ -140,7 +140,7 @@ describe('blind spots of the official suite', () => {
 
   test('7, EXPIRE: streams past their time to live free their memory without being touched', async () => {
     const clock = new FakeClock();
-    const backend = memoryBackend({ clock });
+    const backend = memoryBackend({ clock, firstGeneration: 1 });
     const rig = new HttpRig({ backend, clock });
     for (let i = 0; i < 50; i++) await rig.create(`a${i}`, 'text/plain', 'x'.repeat(100_000), { 'stream-ttl': '10' });
     expect((await backend.stats()).bytes).toBe(5_000_000);

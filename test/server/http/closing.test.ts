@@ -14,7 +14,10 @@ async function slow(): Promise<{ server: StreamServer; clock: FakeClock; answer:
     answer = resolve;
   });
   const before = (call: BackendCall): Promise<void> | undefined => (call === 'append' ? answered : undefined);
-  const server = new StreamServer({ backend: wrapBackend(memoryBackend({ clock }), { before }), clock });
+  const server = new StreamServer({
+    backend: wrapBackend(memoryBackend({ clock, firstGeneration: 1 }), { before }),
+    clock,
+  });
   return { server, clock, answer };
 }
 
@@ -56,7 +59,7 @@ test.each(['live=long-poll&offset=now', 'live=sse&offset=now', 'live=raw'])(
     const before = (call: BackendCall): Promise<void> | undefined =>
       call === 'state' && isHeld ? new Promise((resolve) => (look = resolve)) : undefined;
     let isHeld = false;
-    const rig = new HttpRig({ backend: wrapBackend(memoryBackend({ clock }), { before }), clock });
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend({ clock, firstGeneration: 1 }), { before }), clock });
     await rig.create('s');
     isHeld = true;
     let answer: Answer | undefined;

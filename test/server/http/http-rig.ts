@@ -1,5 +1,6 @@
 /** The protocol without a socket: requests and replies as the core sees them, and clients that take as much as a test wants. */
 import { onTestFinished } from 'vitest';
+import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import type { Frame } from '../../../packages/server/src/http/frame.ts';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply, ReplySink, StreamedBody } from '../../../packages/server/src/http/reply.ts';
@@ -236,7 +237,8 @@ export class HttpRig {
   readonly faults: unknown[] = [];
 
   constructor(options: StreamServerOptions = {}) {
-    this.server = new StreamServer({ onError: (error) => this.faults.push(error), ...options });
+    const backend = memoryBackend({ firstGeneration: 1 });
+    this.server = new StreamServer({ backend, onError: (error) => this.faults.push(error), ...options });
     onTestFinished(() => this.server.close());
   }
 

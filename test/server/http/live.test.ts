@@ -253,7 +253,7 @@ describe('plain bytes', () => {
     const before = (call: BackendCall): void => {
       if (isBroken && call === 'next') throw new StorageError('broken');
     };
-    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend({ firstGeneration: 1 }), { before }) });
     await rig.create('a', 'text/plain', 'past');
     const clients = await Promise.all(
       ['live=raw', 'live=raw', 'live=sse&offset=-1', 'live=sse&offset=-1'].map((query) => rig.follow(`a?${query}`)),

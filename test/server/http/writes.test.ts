@@ -216,7 +216,7 @@ describe('append in pieces', () => {
     const before = (call: BackendCall): void => {
       if (isBroken && call === 'append') throw new StorageError('broken');
     };
-    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend({ firstGeneration: 1 }), { before }) });
     await rig.create('a');
     const upload = new Upload();
     const answer = rig.append('a', upload, 'text/plain', { 'stream-closed': 'true' });
@@ -275,7 +275,7 @@ describe('append in pieces', () => {
       answer = resolve;
     });
     const before = (call: BackendCall): Promise<void> | undefined => (call === 'append' ? answered : undefined);
-    const rig = new HttpRig({ backend: wrapBackend(memoryBackend(), { before }) });
+    const rig = new HttpRig({ backend: wrapBackend(memoryBackend({ firstGeneration: 1 }), { before }) });
     await rig.create('a');
     let read = 0;
     const body = async function* (): AsyncGenerator<Uint8Array> {
@@ -435,7 +435,7 @@ describe('fork', () => {
   });
 
   test('OFFSET: is of the stream that the offset is of, not of another that has its name meanwhile', async () => {
-    const inner = memoryBackend();
+    const inner = memoryBackend({ firstGeneration: 1 });
     let looks = 0;
     const before = async (call: BackendCall, name: string): Promise<void> => {
       if (call !== 'open' || name !== 'a' || ++looks !== 2) return;

@@ -1,6 +1,7 @@
 /** The whole server over real sockets: what the node side and the protocol make of each other. */
 
 import { describe, expect, test } from 'vitest';
+import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import type { ServeOptions } from '../../../packages/server/src/node/index.ts';
 import { type Serving, serve } from '../../../packages/server/src/node/index.ts';
 import { StreamServer, type StreamServerOptions } from '../../../packages/server/src/stream-server.ts';
@@ -214,7 +215,7 @@ describe('live readers', () => {
 
 describe('shutdown of the whole', () => {
   test('LEAVE: each kind of reader is told where to go on, an append under way is stored', async () => {
-    const { server, serving } = await start();
+    const { server, serving } = await start({ backend: memoryBackend({ firstGeneration: 1 }) });
     await server.hub.create('a', { contentType: 'text/plain' }, { chunks: [new TextEncoder().encode('abc')] });
     const { stream } = await server.hub.create('a', { contentType: 'text/plain' });
     const tail = '0000000000000001_0000000000000003';

@@ -1,5 +1,11 @@
 import { type Clock, systemClock } from 'fanpipe';
-import { BackendClosedError, ForkSourceError, StreamDeletedError, StreamSoftDeletedError } from '../../errors.ts';
+import {
+  BackendClosedError,
+  ForkSourceError,
+  InvalidArgumentError,
+  StreamDeletedError,
+  StreamSoftDeletedError,
+} from '../../errors.ts';
 import type {
   Backend,
   BackendStats,
@@ -29,6 +35,11 @@ export interface LocalBackendOptions {
    * `BackendClosedError`, and may be stored or not. Default 10,000.
    */
   readonly closeTimeout?: number;
+  /**
+   * Generation of the first stream that is created, unless the store has had higher ones. Offsets and tags that were told over HTTP tell streams
+   * apart by it, so one must not be used again, not by a store that began anew either. Default: microseconds since 1970, by `time`.
+   */
+  readonly firstGeneration?: number;
 }
 
 /** A stream that could not be removed is removed again after so many milliseconds. */
@@ -57,7 +68,11 @@ export class LocalBackend implements Backend, StreamHost {
     this.#time = options.time ?? Date.now;
     this.#closeTimeout = options.closeTimeout ?? CLOSE_TIMEOUT;
     this.#agenda = new Agenda(this.#clock);
-    this.#generation = storage.lastGeneration();
+    const { firstGeneration = Math.floor(this.#time() * 1000) } = options;
+    if (!Number.isSafeInteger(firstGeneration) || firstGeneration < 1) {
+      throw new InvalidArgumentError(`firstGeneration must be a whole number from 1, got ${String(firstGeneration)}`);
+    }
+    this.#generation = Math.max(storage.lastGeneration(), firstGeneration - 1);
     // Sources are older than their forks.
     const records = [...storage.records()].sort((a, b) => a.generation - b.generation);
     for (const record of records) this.#addStored(record);
