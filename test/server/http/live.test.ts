@@ -170,7 +170,27 @@ describe('events', () => {
     await clock.advance(1);
     expect(client.state).toBe('ended');
     expect(client.events).toHaveLength(2);
+    expect(client.text).toMatch(/}\n\nretry:100\n\n$/);
     expect(rig.faults).toEqual([]);
+  });
+
+  test('a browser is told to come again at once when the time is over, and then no longer', async () => {
+    const clock = new FakeClock();
+    const rig = new HttpRig({ clock, sseLifetime: 1000, random: () => 0.5 });
+    await rig.create('a', 'text/plain', 'xy');
+    for (const offset of [tokenAt(1, 1), tokenAt(1, 2)]) {
+      const again = await rig.follow('a?offset=-1&live=sse', { headers: { 'last-event-id': offset } });
+      await again.until(({ text }) => text.includes('"upToDate":true') && text.includes('retry:3000\n\n'));
+      await clock.advance(1000);
+      expect(again.text).toMatch(/retry:100\n\n$/);
+    }
+    // Nor is one that takes nothing given that.
+    const full = new Client();
+    full.room = 1;
+    await rig.follow('a?offset=-1&live=sse', undefined, full);
+    await full.until(({ isFull }) => isFull);
+    await clock.advance(1000);
+    expect([full.state, full.text.includes('retry')]).toEqual(['ended', false]);
   });
 
   test('a cursor of a client is passed, and never falls again', async () => {

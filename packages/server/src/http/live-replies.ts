@@ -5,6 +5,7 @@ import { isFault } from './error-reply.ts';
 import { Feed } from './feed.ts';
 import { FeedCursor } from './feed-cursor.ts';
 import { FeedEncoder, type FeedEncoding } from './feed-encoder.ts';
+import type { Frame } from './frame.ts';
 import type { HttpContext } from './http-options.ts';
 import { LiveReply } from './live-reply.ts';
 
@@ -31,10 +32,17 @@ export class LiveReplies {
     return this.#feeds.size;
   }
 
-  /** A body that shows a stream from an offset on, and goes on until it ends. Throws `LimitExceededError`, `ServerClosedError`. */
-  open(stream: LiveStream, state: StreamState, encoding: FeedEncoding, from: number, cursor: number): LiveReply {
+  /** A body that shows a stream from an offset on, and goes on until it ends; `opening` is told first. Throws `LimitExceededError`, `ServerClosedError`. */
+  open(
+    stream: LiveStream,
+    state: StreamState,
+    encoding: FeedEncoding,
+    from: number,
+    cursor: number,
+    opening?: Frame,
+  ): LiveReply {
     if (this.#isOver) throw new ServerClosedError();
-    const reply = new LiveReply(this, stream, state, encoding, from, cursor);
+    const reply = new LiveReply(this, stream, state, encoding, from, cursor, opening);
     this.#replies.add(reply);
     return reply;
   }

@@ -7,6 +7,7 @@ import { FeedEncoder, type FeedEncoding } from './feed-encoder.ts';
 import type { Frame } from './frame.ts';
 import type { LiveReplies } from './live-replies.ts';
 import type { ReplySink, StreamedBody } from './reply.ts';
+import { RETRY_SOON } from './sse-event.ts';
 
 /** How much is read, and shown in one event, while a reader catches up. */
 const PIECE = 65_536;
@@ -36,6 +37,8 @@ export class LiveReply implements StreamedBody, Follower {
   /** The tail, as far as it was told. */
   #tail: number;
   #cursor: number;
+  /** What is told first. */
+  #opening: Frame | undefined;
   #isReading = false;
   #isFull = false;
   /** No feed can begin here. */
@@ -49,6 +52,7 @@ export class LiveReply implements StreamedBody, Follower {
     encoding: FeedEncoding,
     from: number,
     cursor: number,
+    opening?: Frame,
   ) {
     this.#replies = replies;
     this.stream = stream;
@@ -57,6 +61,7 @@ export class LiveReply implements StreamedBody, Follower {
     this.#from = from;
     this.#tail = state.tail;
     this.#cursor = cursor;
+    this.#opening = opening;
     this.#reader = stream.read(from);
   }
 
@@ -74,6 +79,8 @@ export class LiveReply implements StreamedBody, Follower {
     if (this.#encoding !== 'raw') this.#startTimer();
     // Who has all that there is hears so at once.
     if (this.#from === this.#state.tail && this.#state.end === undefined) this.#write(this.#ownEncoder().status());
+    if (!this.#isFull) this.#write(this.#opening);
+    this.#opening = undefined;
     void this.#read();
   }
 
@@ -209,6 +216,8 @@ export class LiveReply implements StreamedBody, Follower {
 
   #expire(): void {
     const sink = this.#sink;
+    // Who takes nothing is given nothing.
+    if (!this.#isFull) this.#write(RETRY_SOON);
     this.#release();
     sink?.end();
   }

@@ -9,6 +9,7 @@ import type { ReadQuery } from './query.ts';
 import { startOf } from './read-stream.ts';
 import { badRequest } from './refusal.ts';
 import type { Reply } from './reply.ts';
+import { RETRY_LATER } from './sse-event.ts';
 import { endHeaders } from './stream-state.ts';
 
 /** So that no proxy waits for more before it passes on what came: neither to fill a buffer, nor to compress it. */
@@ -53,7 +54,9 @@ export async function eventStream(
   ];
   if (encoding === 'base64') headers.push('stream-sse-data-encoding', 'base64');
   const cursor = nextCursor(context.now(), client, context.random);
-  return { status: 200, headers, body: replies.open(stream, state, encoding, from, cursor) };
+  // A browser that was told to come again soon should not go on like that when something is wrong.
+  const opening = lastId === undefined ? undefined : RETRY_LATER;
+  return { status: 200, headers, body: replies.open(stream, state, encoding, from, cursor, opening) };
 }
 
 /** GET with `live=raw`: the bytes as they are, from an offset on, until the stream ends. Messages of JSON are lines. */

@@ -1,5 +1,6 @@
 import type { StreamEnd } from '../backends/backend.ts';
 import { concat } from './concat.ts';
+import { Frame } from './frame.ts';
 
 const encoder = new TextEncoder();
 
@@ -25,6 +26,14 @@ export function sseEvent(lines: Uint8Array | undefined, control: ControlEvent): 
   if (lines === undefined) return encoder.encode(id + event);
   return concat([encoder.encode(`${id}event: data\n`), lines, encoder.encode(`\n${event}`)]);
 }
+
+/** Tells a browser how long to wait before it connects again, in milliseconds. No event, so that nobody else sees it. */
+const retry = (ms: number): Frame => new Frame(encoder.encode(`retry:${ms}\n\n`));
+
+/** The reply ends because it is old, and nothing is wrong: what comes meanwhile should not wait for three seconds. */
+export const RETRY_SOON: Frame = retry(100);
+/** What browsers do by themselves: where the server is gone, not all of them should ask ten times a second. */
+export const RETRY_LATER: Frame = retry(3000);
 
 function toJson({ next, cursor, isUpToDate, end }: ControlEvent): string {
   const isClosed = end?.kind === 'closed';
