@@ -48,6 +48,11 @@ describe('the folder', () => {
     expect(readFileSync(path, 'utf8')).toBe('x');
   });
 
+  test.skipIf(process.platform !== 'linux')('is where none can be made (/proc of Linux)', () => {
+    expect(failureToOpen('/proc/a').message).toMatch(/cannot be opened: ENOENT/);
+    expect(failureToOpen('/proc/a/b').message).toMatch(/cannot be opened: ENOENT/);
+  });
+
   // The superuser may write everywhere.
   test.skipIf(process.getuid?.() === 0)('cannot be written (the superuser may write everywhere)', () => {
     const path = scratch.folder();

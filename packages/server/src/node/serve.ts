@@ -71,6 +71,8 @@ export interface Serving {
 }
 
 const BACKLOG = 4096;
+/** A reader whose machine is gone, without a word, is not missed while there is nothing to send: the system asks after it. */
+const PROBES = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 /** Listens and answers. Rejects if it cannot listen there, and with `InvalidArgumentError` or TypeError for options that make no sense. */
 export async function serve(options: ServeOptions): Promise<Serving> {
@@ -118,9 +120,9 @@ class NodeServing implements Serving {
     this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server =
       tls === undefined
-        ? createHttpServer(limits)
+        ? createHttpServer({ ...limits, ...PROBES })
         : // node:http2 takes none of them as options, and its own differ: all of a request in 5 minutes, for one.
-          Object.assign(createSecureServer({ allowHTTP1: true, ...tls }), limits);
+          Object.assign(createSecureServer({ allowHTTP1: true, ...PROBES, ...tls }), limits);
     // node:http, when it closes, cuts off replies that are not on their way yet. Here they are waited for.
     (this.#server as Server).closeIdleConnections = () => {};
     if (most > 0) this.#server.maxConnections = most;

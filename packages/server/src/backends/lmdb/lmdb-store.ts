@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { ServerError, StorageError } from '../../errors.ts';
 import { AppendTable } from './append-table.ts';
@@ -81,10 +81,24 @@ export class LmdbStore {
 /** Makes the folder. @throws StorageError */
 function folderAt(path: string): string {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(resolve(path));
     return realpathSync(path);
   } catch (cause) {
     throw openingFailure(path, cause);
+  }
+}
+
+/** Level by level: `mkdirSync` with `recursive` of Node 20 never comes back where a folder is there in which none can be made (`/proc/a`). */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    const above = dirname(path);
+    if (code !== 'ENOENT' || existsSync(above)) throw error;
+    makeFolder(above);
+    makeFolder(path);
   }
 }
 
