@@ -103,6 +103,37 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** So many turns without a change, and there is none to come. */
+const QUIET_TURNS = 200;
+
+/**
+ * Resolves when a number has settled. Client and server share this event loop and what one sends is there for the other at once, so
+ * each turn moves whatever can move.
+ */
+export async function untilQuiet(read: () => number): Promise<void> {
+  let last = read();
+  for (let turns = 0; turns < QUIET_TURNS; turns++) {
+    await turn();
+    const value = read();
+    if (value !== last) turns = 0;
+    last = value;
+  }
+}
+
+/** Resolves when the metrics of a server have that line. */
+export async function untilMetric(serving: Serving, name: string, value: number): Promise<void> {
+  while (!(await serving.metrics.text()).includes(`\n${name} ${value}\n`)) await turn();
+}
+
+/** Bytes in buffers that somebody holds. The collector sweeps on a thread of its own, and is done with it when it begins anew. */
+export async function bufferBytes(): Promise<number> {
+  for (let round = 0; round < 5; round++) {
+    (globalThis.gc as () => void)();
+    await untilQuiet(() => process.memoryUsage().arrayBuffers);
+  }
+  return process.memoryUsage().arrayBuffers;
+}
+
 /** A client that says what it is told and keeps all that it hears. */
 export class RawClient {
   readonly socket: Socket;

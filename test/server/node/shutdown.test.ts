@@ -6,7 +6,18 @@ import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Reply } from '../../../packages/server/src/http/reply.ts';
 import { type ServeOptions, type Serving, serve } from '../../../packages/server/src/node/index.ts';
-import { cleanUp, eventually, frameOf, LiveBody, RawClient, readAll, repliesIn, turn, whole } from './node-rig.ts';
+import {
+  cleanUp,
+  eventually,
+  frameOf,
+  LiveBody,
+  RawClient,
+  readAll,
+  repliesIn,
+  turn,
+  untilMetric,
+  whole,
+} from './node-rig.ts';
 import { cert, key } from './test-certificate.ts';
 
 /** A server whose core notes what it is told. */
@@ -44,7 +55,7 @@ describe('shutdown', () => {
     half.send('GET / HTT');
     // What was not read when a connection is closed would reset it.
     const bytes = used.sent + half.sent;
-    while (!(await serving.metrics.text()).includes(`fanpipe_received_bytes_total ${bytes}\n`)) await turn();
+    await untilMetric(serving, 'fanpipe_received_bytes_total', bytes);
     await eventually(() => serving.connections === 3);
     const began = performance.now();
     await serving.close({ grace: 60_000 });
@@ -63,11 +74,14 @@ describe('shutdown', () => {
   });
 
   test('answers an append under way, and closes its connection behind it', async () => {
-    const { serving, told } = await server(async (request) => whole(200, await readAll(request)));
+    let isBegun = false;
+    const { serving, told } = await server(async (request) => {
+      isBegun = true;
+      return whole(200, await readAll(request));
+    });
     const client = await RawClient.open(serving.port);
     client.send('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc');
-    await eventually(() => serving.connections === 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => isBegun);
     const closed = serving.close({ grace: 60_000 });
     await refusesConnections(serving);
     expect(told).toEqual(['drain']);
@@ -83,14 +97,17 @@ describe('shutdown', () => {
   test('a request that waits is answered when its core is told', async () => {
     let answer!: (reply: Reply) => void;
     const waiting = new Promise<Reply>((resolve) => (answer = resolve));
+    let isBegun = false;
     const { serving } = await server(
-      () => waiting,
+      () => {
+        isBegun = true;
+        return waiting;
+      },
       () => answer(whole(204)),
     );
     const client = await RawClient.open(serving.port);
     client.get('/?live=long-poll');
-    await eventually(() => serving.connections === 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => isBegun);
     await serving.close({ grace: 60_000 });
     await client.closed;
     expect(repliesIn(client.text)).toMatchObject([{ status: 204, headers: { connection: 'close' } }]);
@@ -192,7 +209,7 @@ describe('shutdown', () => {
     const { serving } = await server((request) => (request.path === '/wait' ? waiting : whole(200, request.path)));
     const client = await RawClient.open(serving.port);
     client.get('/wait');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await untilMetric(serving, 'fanpipe_received_bytes_total', client.sent);
     const closed = serving.close({ grace: 60_000 });
     answer(whole(200, 'waited'));
     await closed;
@@ -215,7 +232,7 @@ describe('shutdown', () => {
     client.get('/');
     await live.started;
     client.get('/health');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await untilMetric(serving, 'fanpipe_received_bytes_total', client.sent);
     await serving.close({ grace: 60_000 });
     await client.closed;
     expect(repliesIn(client.text).map(({ status }) => status)).toEqual([200, 200]);
@@ -276,7 +293,13 @@ describe('listening', () => {
       (await live.started).write(frameOf('abc'));
       await expect(serving.close({ grace: Number.NaN })).rejects.toThrow('grace');
       const closed = serving.close({ grace: Number.POSITIVE_INFINITY });
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // Another server began to close later, and its time is over.
+      const held = new LiveBody();
+      const { serving: hasty } = await server(() => held.reply());
+      (await RawClient.open(hasty.port)).get('/');
+      await held.started;
+      await hasty.close({ grace: 20 });
+      expect(held.stops).toBe(1);
       live.sink.write(frameOf('def'));
       live.sink.end();
       let text = '';

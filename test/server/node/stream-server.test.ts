@@ -5,7 +5,7 @@ import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import type { ServeOptions } from '../../../packages/server/src/node/index.ts';
 import { type Serving, serve } from '../../../packages/server/src/node/index.ts';
 import { StreamServer, type StreamServerOptions } from '../../../packages/server/src/stream-server.ts';
-import { cleanUp, eventually, RawClient, repliesIn } from './node-rig.ts';
+import { bufferBytes, cleanUp, eventually, RawClient, repliesIn, untilMetric } from './node-rig.ts';
 
 const MB = 1024 * 1024;
 
@@ -32,14 +32,6 @@ async function reader(serving: Serving, path: string, isReading = true): Promise
   const client = await RawClient.open(serving.port, isReading);
   client.get(path);
   return client;
-}
-
-async function bufferBytes(): Promise<number> {
-  for (let round = 0; round < 5; round++) {
-    (globalThis.gc as () => void)();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  return process.memoryUsage().arrayBuffers;
 }
 
 describe('targets and headers that are nobody’s', () => {
@@ -226,7 +218,9 @@ describe('shutdown of the whole', () => {
     upload.send('POST /v1/stream/a HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ndef');
     await sse.until('upToDate');
     await raw.until('abc');
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await untilMetric(serving, 'fanpipe_waiting_requests', 1);
+    const sent = [sse, raw, poll, upload].reduce((sum, client) => sum + client.sent, 0);
+    await untilMetric(serving, 'fanpipe_received_bytes_total', sent);
     const closed = serving.close({ grace: 30_000 });
     await Promise.all([sse.closed, raw.closed, poll.closed]);
     upload.send('ghi');

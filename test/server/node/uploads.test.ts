@@ -5,8 +5,9 @@ import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { HttpRequest } from '../../../packages/server/src/http/http-request.ts';
 import type { Exchange } from '../../../packages/server/src/node/exchange.ts';
+import type { Serving } from '../../../packages/server/src/node/index.ts';
 import { Random } from '../../support/random.ts';
-import { eventually, RawClient, readAll, repliesIn, serveTest, whole } from './node-rig.ts';
+import { cleanUp, eventually, RawClient, readAll, repliesIn, serveTest, untilQuiet, whole } from './node-rig.ts';
 
 const post = (path: string, ...headers: string[]): string =>
   `POST ${path} HTTP/1.1\r\nhost: a\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n`;
@@ -94,10 +95,7 @@ describe('a body', () => {
     client.send(new Uint8Array(size));
     const { socket } = ((await arrived.promise) as Exchange).message;
     // Until nothing more comes: what is waiting here is bounded.
-    for (let before = -1; before !== socket.bytesRead; ) {
-      before = socket.bytesRead;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await untilQuiet(() => socket.bytesRead);
     expect(socket.bytesRead).toBeLessThan(400_000);
     hold.resolve();
     await client.until('rest true');
@@ -116,41 +114,49 @@ describe('a body', () => {
     });
     const client = await RawClient.open(serving.port);
     client.send(`${post('/', 'content-length: 100')}abc`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => seen.length > 0);
     client.socket.destroy();
     expect(await thrown.promise).toMatchObject({ code: 'ERR_FANPIPE_REQUEST_BROKEN' });
     expect(seen).toEqual([3]);
   });
 
   test('that breaks off before anybody reads it throws too', async () => {
+    const begun = deferred<void>();
     const gone = deferred<void>();
     const thrown = deferred<unknown>();
     const serving = await serveTest(async (request) => {
       request.onGone(() => gone.resolve());
+      begun.resolve();
       await gone.promise;
       await readAll(request).catch(thrown.resolve);
       return whole(204);
     });
     const client = await RawClient.open(serving.port);
     client.send(`${post('/', 'content-length: 100')}abc`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await begun.promise;
     client.socket.destroy();
     expect(await thrown.promise).toMatchObject({ code: 'ERR_FANPIPE_REQUEST_BROKEN' });
   });
 
   test('that is no valid chunk in its middle: the reader is told, the client gets a 400', async () => {
+    const seen: string[] = [];
     const thrown = deferred<unknown>();
     const serving = await serveTest(async (request) => {
-      await readAll(request).catch(thrown.resolve);
+      try {
+        for await (const bytes of request.body()) seen.push(Buffer.from(bytes).toString());
+      } catch (error) {
+        thrown.resolve(error);
+      }
       return whole(204);
     });
     const client = await RawClient.open(serving.port);
     client.send(`${post('/', 'transfer-encoding: chunked')}3\r\nabc\r\n`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => seen.length > 0);
     client.send('zz\r\n');
     await client.closed;
     expect(repliesIn(client.text)).toMatchObject([{ status: 400, headers: { connection: 'close' } }]);
     expect(await thrown.promise).toMatchObject({ code: 'ERR_FANPIPE_REQUEST_BROKEN' });
+    expect(seen).toEqual(['abc']);
   });
 
   test('that somebody else has read is an error, not a wait', async () => {
@@ -292,28 +298,57 @@ describe('clients that take their time', () => {
     expect(repliesIn(client.text)).toMatchObject([{ status: 408, headers: { connection: 'close' } }]);
   });
 
-  test('an upload that brings a little now and then is not', async () => {
-    const serving = await serveTest(async (request) => whole(200, await readAll(request)), { uploadTimeout: 200 });
+  /** Begins an upload that brings nothing, and resolves when it is cut off: an upload timeout later at the least. */
+  async function untilCutOff(serving: Serving): Promise<void> {
     const client = await RawClient.open(serving.port);
-    client.send(post('/', 'content-length: 20'));
-    for (let i = 0; i < 20; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 40));
-      client.send('x');
-    }
-    await client.until('x'.repeat(20));
+    client.send(post('/stalled', 'content-length: 100'));
+    await client.closed;
+    expect(repliesIn(client.text)).toMatchObject([{ status: 408 }]);
+  }
+
+  test('an upload that brings a little now and then is not', async () => {
+    let begun = 0;
+    const serving = await serveTest(
+      async (request) => {
+        begun++;
+        return whole(200, String((await readAll(request)).length));
+      },
+      { uploadTimeout: 200 },
+    );
+    const client = await RawClient.open(serving.port);
+    client.send(post('/', 'transfer-encoding: chunked'));
+    await eventually(() => begun === 1);
+    let drops = 0;
+    // The watch looks by the clock of the runtime, so the bytes come by it too, until two uploads without any have been cut off.
+    const drip = setInterval(() => {
+      client.send(chunk('x'));
+      drops++;
+    }, 20);
+    cleanUp(() => clearInterval(drip));
+    for (let i = 0; i < 2; i++) await untilCutOff(serving);
+    clearInterval(drip);
+    client.send('0\r\n\r\n');
+    await client.until(/\r\n\r\n\d+$/);
+    expect(repliesIn(client.text)).toMatchObject([{ status: 200, body: String(drops) }]);
   });
 
   test('a handler that takes its time is no slow upload', async () => {
+    const answer = deferred<void>();
+    let isRead = false;
     const serving = await serveTest(
       async (request) => {
         await readAll(request);
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        isRead = true;
+        await answer.promise;
         return whole(204);
       },
       { uploadTimeout: 40 },
     );
     const client = await RawClient.open(serving.port);
     client.send(`${post('/', 'content-length: 3')}abc`);
+    await eventually(() => isRead);
+    for (let i = 0; i < 2; i++) await untilCutOff(serving);
+    answer.resolve();
     await client.until('204');
   });
 
@@ -327,9 +362,11 @@ describe('clients that take their time', () => {
     });
     const closed = Promise.all(slow.map((socket) => new Promise((resolve) => socket.on('close', resolve).resume())));
     let isClosed = false;
+    // The listener counts their time by the clock of the runtime: they go on until it has closed them.
     const trickle = setInterval(() => {
       for (const socket of slow) if (socket.writable) socket.write('a');
     }, 50);
+    cleanUp(() => clearInterval(trickle));
     void closed.then(() => (isClosed = true));
     let slowest = 0;
     const honest = await RawClient.open(serving.port);
@@ -339,7 +376,6 @@ describe('clients that take their time', () => {
       honest.get('/');
       await honest.until('fine');
       slowest = Math.max(slowest, performance.now() - began);
-      await new Promise((resolve) => setTimeout(resolve, 5));
     }
     clearInterval(trickle);
     expect(slowest).toBeLessThan(300);
