@@ -21,7 +21,8 @@ class Command {
   readonly exited: Promise<[code: number | null, signal: string | null]>;
 
   constructor(command: string, args: string[]) {
-    this.child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    // The last one is for what a test has it tell besides.
+    this.child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     this.child.stdout?.on('data', (text) => (this.stdout += String(text)));
     this.child.stderr?.on('data', (text) => (this.stderr += String(text)));
     // All it has said is there by then.
@@ -83,36 +84,41 @@ describe('the command', () => {
 
   test('a second signal does not wait', async () => {
     const command = fanpipe('--port', '0');
-    const client = await RawClient.open(await command.listening());
+    const port = await command.listening();
+    const client = await RawClient.open(port);
     client.send(put);
     await client.until('201 Created');
     // An upload that does not end holds it.
     client.send('POST /v1/stream/a HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 30\r\n\r\nabc');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const other = await RawClient.open(port);
+    do {
+      other.text = '';
+      other.get('/metrics');
+      await other.until('fanpipe_received_bytes_total ');
+      await other.until(/\nfanpipe_process_uptime_seconds .*\n/);
+    } while (!other.text.includes(`\nfanpipe_received_bytes_total ${client.sent + other.sent}\n`));
     command.child.kill('SIGTERM');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    // It has heard that when it closes what is idle.
+    await other.closed;
     expect(command.child.exitCode).toBe(null);
     command.child.kill('SIGTERM');
     expect(await command.exited).toEqual([143, null]);
   });
 
   test('it serves on when nobody reads any more what it prints', async () => {
-    const port = await new Promise<number>((resolve) => {
-      const probe = createServer().listen(0, '127.0.0.1', () => {
-        const address = probe.address() as { port: number };
-        probe.close(() => resolve(address.port));
-      });
-    });
-    const command = fanpipe('--port', String(port));
+    // What it has printed it tells on another pipe too.
+    const command = fanpipeWith(
+      `const { log } = console;
+      console.log = (text) => { log(text); require('node:fs').writeSync(3, text + '\\n'); };`,
+      '--port',
+      '0',
+    );
     command.child.stdout?.destroy();
     command.child.stderr?.destroy();
-    let client: RawClient | undefined;
-    while (client === undefined && command.child.exitCode === null) {
-      client = await RawClient.open(port).catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    client?.send(put);
-    await client?.until('201 Created');
+    const [line] = await Promise.race([once(command.child.stdio[3] as NodeJS.EventEmitter, 'data'), command.exited]);
+    const client = await RawClient.open(Number(URL_LINE.exec(String(line))?.[2]));
+    client.send(put);
+    await client.until('201 Created');
     command.child.kill('SIGTERM');
     expect(await command.exited).toEqual([0, null]);
   });
