@@ -3,7 +3,7 @@ import { ByteWriter, StalledReadMonitor, TypedWriter } from 'fanpipe';
 import { equal, isSettled, ok, rejects, same, sameText } from './assert.ts';
 import { test } from './case.ts';
 import { FakeClock } from './fake-clock.ts';
-import type { Case } from './harness.ts';
+import { type Case, turn } from './harness.ts';
 
 export const monitorCases: readonly Case[] = [
   test('monitor: a silent source rejects that next() and the monitor stays usable', async () => {
@@ -83,7 +83,7 @@ export const monitorCases: readonly Case[] = [
   test('monitor: any async iterable, and real time by default', async () => {
     async function* generate() {
       yield 1;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await turn();
       yield 2;
     }
     const seen: number[] = [];

@@ -3,7 +3,7 @@ import { ByteWriter } from 'fanpipe';
 import { equal, ok, rejects, same, sameText, throws } from './assert.ts';
 import { Checksum, chunksOf, decode, encode, noise, readNow } from './bytes.ts';
 import { test } from './case.ts';
-import type { Case } from './harness.ts';
+import { type Case, turn } from './harness.ts';
 
 export const readCases: readonly Case[] = [
   test('ORD: three streams each yield one chunk per write, the same bytes in the same order', async () => {
@@ -32,7 +32,7 @@ export const readCases: readonly Case[] = [
         writer.writeSync(`${burst}.${i} `);
         expected += `${burst}.${i} `;
       }
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await turn();
     }
     writer.close();
     const { text, wakeUps } = await all;
