@@ -136,6 +136,7 @@ describe('a server that is killed', () => {
         const enough = scene.answers(random.between(1, 400));
         writersGate.open(server.client);
         await scene.during(enough);
+        // No wait for anything: the instant of the end falls anywhere between two answers.
         await new Promise((resolve) => setTimeout(resolve, random.between(0, 6)));
         expect(counts.underWay).toBe(IN_FLIGHT);
         readersGate.close();
@@ -148,6 +149,7 @@ describe('a server that is killed', () => {
         );
         while (random.chance(0.15)) {
           const hasty = new ServerProcess(options);
+          // Nor this: a process that starts tells nothing before it listens, and is to end anywhere before and after.
           await new Promise((resolve) => setTimeout(resolve, random.between(50, 250)));
           await hasty.end('SIGKILL');
           expect(hasty.stderr).toBe('');
