@@ -217,7 +217,7 @@ describe('shutdown', () => {
     expect(repliesIn(client.text)).toMatchObject([{ body: 'waited', headers: { connection: 'close' } }]);
   });
 
-  test('/health says so', async () => {
+  test('what was asked before it began is answered, also behind a live reply; what comes then is not begun', async () => {
     const live = new LiveBody();
     let asked!: () => void;
     const { serving } = await server(
