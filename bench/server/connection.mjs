@@ -11,6 +11,7 @@ const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
 
 /** One keep-alive connection for requests with a response that ends. */
 export class Connection {
+  #port;
   #socket;
   #settle;
   #parts = [];
@@ -21,17 +22,29 @@ export class Connection {
   #head = '';
 
   constructor(port) {
+    this.#port = port;
+    this.#connect();
+  }
+
+  #connect() {
     const callback = (size, buffer) => {
       this.#take(buffer.subarray(0, size));
       return true;
     };
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: READ_BUFFER, callback } });
+    this.#socket = connect({
+      port: this.#port,
+      host: '127.0.0.1',
+      noDelay: true,
+      onread: { buffer: READ_BUFFER, callback },
+    });
     this.#socket.on('error', (error) => this.#settle?.reject(error));
     this.#socket.on('close', () => this.#settle?.reject(new Error(`closed after ${this.#size} bytes: ${this.#head}`)));
   }
 
   /** Resolves with status, head and number of bytes of the body, and the body itself where it is wanted. */
   request(bytes, { wantsBody = false } = {}) {
+    // A server closes what was idle for some seconds.
+    if (this.#socket.destroyed) this.#connect();
     this.#parts = [];
     this.#size = 0;
     this.#expected = undefined;
