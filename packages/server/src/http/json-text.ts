@@ -23,8 +23,8 @@ const NESTING = new Uint8Array(256);
 /**
  * Whether bytes are one JSON text (RFC 8259) in UTF-8, with a mark of the byte order before it or not: what `JSON.parse` takes.
  *
- * Nothing is made of it, so that it takes the same time and no memory whatever the text is: the values of a body of some MiB that is made for that
- * take many times its size, and seconds.
+ * No values are made, so that time goes with the length of the text, and memory is never more than that: the values of a body of some MiB that is made
+ * for that take many times its size, and seconds.
  */
 export function isJsonText(bytes: Uint8Array): boolean {
   let nesting = NESTING;
