@@ -191,8 +191,8 @@ export class LiveReader {
   }
 
   #takeEvent(event: string): void {
-    // No message: how long to wait before one connects again. This reader never waits.
-    if (/^retry:\d+$/.test(event)) return;
+    // Says to a browser when to come again; no event.
+    if (event === 'retry:100') return;
     const lines = event.split('\n');
     const field = (name: string): string[] =>
       lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).replace(/^ /, ''));

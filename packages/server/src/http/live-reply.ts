@@ -77,10 +77,10 @@ export class LiveReply implements StreamedBody, Follower {
       void this.#read();
     };
     if (this.#encoding !== 'raw') this.#startTimer();
+    this.#write(this.#opening);
+    this.#opening = undefined;
     // Who has all that there is hears so at once.
     if (this.#from === this.#state.tail && this.#state.end === undefined) this.#write(this.#ownEncoder().status());
-    if (!this.#isFull) this.#write(this.#opening);
-    this.#opening = undefined;
     void this.#read();
   }
 

@@ -27,13 +27,16 @@ export function sseEvent(lines: Uint8Array | undefined, control: ControlEvent): 
   return concat([encoder.encode(`${id}event: data\n`), lines, encoder.encode(`\n${event}`)]);
 }
 
-/** Tells a browser how long to wait before it connects again, in milliseconds. No event, so that nobody else sees it. */
-const retry = (ms: number): Frame => new Frame(encoder.encode(`retry:${ms}\n\n`));
-
-/** The reply ends because it is old, and nothing is wrong: what comes meanwhile should not wait for three seconds. */
-export const RETRY_SOON: Frame = retry(100);
-/** What browsers do by themselves: where the server is gone, not all of them should ask ten times a second. */
-export const RETRY_LATER: Frame = retry(3000);
+/**
+ * Tells a browser how long to wait before it connects again, in milliseconds. The reply ends because it is old, and nothing is wrong:
+ * what comes meanwhile should not wait for three seconds.
+ */
+export const RETRY_SOON: Frame = new Frame(encoder.encode('retry:100\n\n'));
+/**
+ * What browsers do by themselves: where the server is gone, not all of them should ask ten times a second. It is a line of the event that
+ * comes next, since a block of lines without data is no event, and not every client knows that.
+ */
+export const RETRY_LATER: Frame = new Frame(encoder.encode('retry:3000\n'));
 
 function toJson({ next, cursor, isUpToDate, end }: ControlEvent): string {
   const isClosed = end?.kind === 'closed';
