@@ -2,29 +2,21 @@ import { StreamSoftDeletedError } from '../errors.ts';
 import type { Created } from '../hub/index.ts';
 import { requireAllowed } from './authorize.ts';
 import { isJson, parseContentType } from './content-type.ts';
-import { expiryHeaders, parseExpiry } from './expiry.ts';
+import { parseExpiry } from './expiry.ts';
 import { parseFork, placeFork } from './fork-request.ts';
 import type { HttpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
 import { toJsonLines } from './json-messages.ts';
-import { formatOffset } from './offset-token.ts';
 import { Refusal } from './refusal.ts';
 import type { Reply } from './reply.ts';
 import { collectBody } from './request-body.ts';
-import { endHeaders } from './stream-state.ts';
+import { stateHeaders } from './stream-state.ts';
 import { isClosing } from './writer-headers.ts';
 
 /** PUT: creates a stream, or a fork of one, unless there is one like it. */
 export async function createStream(context: HttpContext, request: HttpRequest, name: string): Promise<Reply> {
   const { isNew, state } = await create(context, request, name);
-  const headers = [
-    'content-type',
-    state.config.contentType,
-    'stream-next-offset',
-    formatOffset(state, state.tail),
-    ...endHeaders(state.end),
-    ...expiryHeaders(state.config),
-  ];
+  const headers = stateHeaders(state);
   if (isNew) headers.push('location', request.origin + request.path);
   return { status: isNew ? 201 : 200, headers, body: undefined };
 }

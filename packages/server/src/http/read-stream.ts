@@ -3,7 +3,6 @@ import type { LiveStream } from '../hub/index.ts';
 import { sectionBody } from './catch-up.ts';
 import { isJson } from './content-type.ts';
 import { continues, formatTag, isNoneMatch } from './etag.ts';
-import { expiryHeaders } from './expiry.ts';
 import type { HttpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
 import { formatOffset, offsetGone, parseOffset, resolveOffset } from './offset-token.ts';
@@ -11,7 +10,7 @@ import type { ReadQuery } from './query.ts';
 import { type ByteRange, parseRange } from './range.ts';
 import { badRequest, Refusal } from './refusal.ts';
 import type { Reply } from './reply.ts';
-import { endHeaders, requireMessageStart } from './stream-state.ts';
+import { endHeaders, requireMessageStart, stateHeaders } from './stream-state.ts';
 
 /** Seconds for which what was read may be kept, and for which it may still be shown while it is asked for again. */
 const FRESH = 60;
@@ -62,16 +61,7 @@ export async function readStream(
 /** HEAD: what a stream is. */
 export async function describeStream(stream: LiveStream): Promise<Reply> {
   const state = await stream.state();
-  const headers = [
-    'content-type',
-    state.config.contentType,
-    'stream-next-offset',
-    formatOffset(state, state.tail),
-    ...endHeaders(state.end),
-    ...expiryHeaders(state.config),
-    'cache-control',
-    'no-store',
-  ];
+  const headers = [...stateHeaders(state), 'cache-control', 'no-store'];
   if (state.head > 0) headers.push('stream-oldest-offset', formatOffset(state, state.head));
   return { status: 200, headers, body: undefined };
 }

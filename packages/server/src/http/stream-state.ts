@@ -1,5 +1,7 @@
 import type { StreamEnd, StreamState } from '../backends/backend.ts';
 import type { LiveStream } from '../hub/index.ts';
+import { expiryHeaders } from './expiry.ts';
+import { formatOffset } from './offset-token.ts';
 import { badRequest } from './refusal.ts';
 import { encodeReason } from './writer-headers.ts';
 
@@ -9,6 +11,18 @@ const LF = 10;
 export function endHeaders(end: StreamEnd | undefined): string[] {
   if (end === undefined) return [];
   return end.kind === 'closed' ? ['stream-closed', 'true'] : ['stream-error', encodeReason(end.reason)];
+}
+
+/** Headers that say what a stream is: its type, its tail, its end, and when it expires. */
+export function stateHeaders(state: StreamState): string[] {
+  return [
+    'content-type',
+    state.config.contentType,
+    'stream-next-offset',
+    formatOffset(state, state.tail),
+    ...endHeaders(state.end),
+    ...expiryHeaders(state.config),
+  ];
 }
 
 /** Throws 400 unless a message begins at the offset, or the stream of messages ends there. */
