@@ -8,14 +8,27 @@ import { LocalBackend } from '../../../packages/server/src/backends/index.ts';
 import { MemoryStorage } from '../../../packages/server/src/backends/memory/memory-storage.ts';
 import { ServerError, StorageError } from '../../../packages/server/src/errors.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
-import { append, bytes, contents, created, EPOCH, forked, hops, nextOf, opened, outcome, until } from './rig.ts';
+import {
+  append,
+  bytes,
+  contents,
+  created,
+  EPOCH,
+  forked,
+  hops,
+  memoryFor,
+  nextOf,
+  opened,
+  outcome,
+  until,
+} from './rig.ts';
 import { ScriptedStorage, type StorageCall, type Verdict } from './scripted-storage.ts';
 
 const TRIES = 4;
 
 class Stage {
   readonly clock = new FakeClock();
-  readonly memory = new MemoryStorage(1e6);
+  readonly memory = new MemoryStorage(2e6);
   readonly backend: LocalBackend;
   readonly failures: unknown[] = [];
   /** Calls so far, and what becomes of one. */
@@ -237,8 +250,10 @@ describe('what fails', () => {
 
   test('in the middle of memory that is full: nothing is in a wrong place', async () => {
     const clock = new FakeClock();
-    const backend = new LocalBackend(new MemoryStorage(10), { clock, time: () => EPOCH + clock.now() });
+    const room = memoryFor(['s', 't'], 2, 10);
+    const backend = new LocalBackend(new MemoryStorage(room), { clock, time: () => EPOCH + clock.now() });
     const stream = await created(backend, 's', { retainFor: 1000 });
+    await created(backend, 't');
     const { writer } = await stream.acquire();
     const texts = ['abc', 'defghijklmn', 'o', 'p'];
     const results = await Promise.allSettled(texts.map((text) => append(writer, text)));
@@ -249,12 +264,17 @@ describe('what fails', () => {
     await append(writer, 'opqrstu');
     expect(await contents(stream)).toBe('abcopqrstu');
     expect(await outcome(append(writer, 'v'))).toBe('ERR_FANPIPE_STORAGE');
+    await backend.delete('t');
     expect(await outcome(created(backend, 't', {}, { text: 'v' }))).toBe('ERR_FANPIPE_STORAGE');
     expect(await backend.open('t')).toBeUndefined();
     await created(backend, 't');
+    expect(await outcome(created(backend, 'u'))).toBe('ERR_FANPIPE_STORAGE');
     await clock.advance(4000);
     expect(await backend.stats()).toEqual({ streams: 2, bytes: 0 });
     expect(await append(writer, '0123456789')).toMatchObject({ offset: 10 });
+    expect(await outcome(append(writer, 'x'.repeat(17)))).toBe('ERR_FANPIPE_STORAGE');
+    // An end always fits.
+    await writer.append([], { end: { kind: 'closed' }, facts: new Map([['closer', 'me']]) });
     await backend.delete('s');
     await created(backend, 's', {}, { text: '0123456789' });
     await backend.close();

@@ -3,7 +3,20 @@ import { describe, expect, test } from 'vitest';
 import { LocalBackend, type StreamRecord } from '../../../packages/server/src/backends/index.ts';
 import { MemoryStorage } from '../../../packages/server/src/backends/memory/memory-storage.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { append, bytes, contents, created, EPOCH, forked, isSettled, listed, opened, refused, until } from './rig.ts';
+import {
+  append,
+  bytes,
+  contents,
+  created,
+  EPOCH,
+  forked,
+  isSettled,
+  listed,
+  memoryFor,
+  opened,
+  refused,
+  until,
+} from './rig.ts';
 import { ScriptedStorage, type StorageCall } from './scripted-storage.ts';
 
 function record(generation: number, name: string, more: Partial<StreamRecord> = {}): StreamRecord {
@@ -100,7 +113,7 @@ describe('what is found when it begins', () => {
 
 describe('what was kept for forks before it began', () => {
   test('is freed when they go', async () => {
-    const storage = new MemoryStorage(10);
+    const storage = new MemoryStorage(memoryFor(['source', 'fork', 's'], 2, 10, 't/t'));
     const source = record(1, 'source', { config: { contentType: 't/t', retainBytes: 2 } });
     void storage.write({ generation: 1, offset: 0, chunks: [bytes('abcd')], time: EPOCH, record: source });
     void storage.write({ generation: 1, offset: 4, chunks: [bytes('ef')], time: EPOCH });
@@ -110,10 +123,12 @@ describe('what was kept for forks before it began', () => {
     const { backend } = begin(storage);
     expect(await contents(await opened(backend, 'fork'))).toBe('ab');
     expect(await backend.stats()).toEqual({ streams: 2, bytes: 4 });
-    await refused(created(backend, 's', {}, { text: '12345678' }), 'ERR_FANPIPE_STORAGE');
+    const type = { contentType: 't/t' };
+    await refused(created(backend, 's', type, { text: '12345678' }), 'ERR_FANPIPE_STORAGE');
     await backend.delete('fork');
     expect(await backend.stats()).toEqual({ streams: 1, bytes: 2 });
-    await created(backend, 's', {}, { text: '12345678' });
+    await created(backend, 'fork', type);
+    await created(backend, 's', type, { text: '12345678' });
     await backend.close();
   });
 });
@@ -222,7 +237,7 @@ describe('what it asks of the storage', () => {
 
   test('a stream that could not be removed goes on, and frees what it lets go of', async () => {
     let isBroken = true;
-    const storage = new ScriptedStorage(new MemoryStorage(20), (call) =>
+    const storage = new ScriptedStorage(new MemoryStorage(memoryFor(['s'], 3, 12)), (call) =>
       isBroken && call === 'drop' ? { failure: { how: 'reject', reason: new Error('broken') } } : {},
     );
     const { backend } = begin(storage);

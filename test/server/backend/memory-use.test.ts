@@ -1,6 +1,6 @@
-/** What is deleted, has expired or is let go of takes no memory. */
+/** What is deleted, has expired or is let go of takes no memory, and no more is taken than may be. */
 import { expect, test } from 'vitest';
-import { memoryBackend } from '../../../packages/server/src/backends/index.ts';
+import { type LocalBackend, memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { append, bytes, created, EPOCH, forked } from './rig.ts';
 
@@ -23,6 +23,43 @@ async function comesBack(before: number, more: number): Promise<void> {
   }
   expect(least - before).toBeLessThan(more);
 }
+
+const LIMIT = 8 * 1024 * 1024;
+
+/** What clients can make many of, each without many bytes. */
+const FILLINGS: Record<string, (full: LocalBackend) => Promise<(i: number) => Promise<unknown>>> = {
+  'empty streams': async (full) => (i) => full.create(`s${i}`, { contentType: 'text/plain' }),
+  'empty streams with long names': async (full) => (i) => full.create(`${i}`.padEnd(500, 'n'), { contentType: 'a/b' }),
+  'streams of a byte': async (full) => (i) => full.create(`s${i}`, { contentType: 'a/b' }, { chunks: [bytes('x')] }),
+  'appends of a byte': async (full) => {
+    const { writer } = await (await full.create('s', { contentType: 'text/plain' })).stream.acquire();
+    return () => writer.append([bytes('x')]);
+  },
+  'facts of a stream': async (full) => {
+    const { writer } = await (await full.create('s', { contentType: 'text/plain' })).stream.acquire();
+    return (i) => writer.append([bytes('x')], { facts: new Map([[`p:${i}`, `0:0:${i}`]]) });
+  },
+  'long facts of streams': async (full) => (i) =>
+    full.create(`s${i}`, { contentType: 'a/b' }, { facts: new Map([[`p:${i}`.padEnd(1000, 'i'), '0:0:0']]) }),
+};
+
+test.each(Object.entries(FILLINGS))('%s take no more memory than the limit', async (_what, begin) => {
+  const before = heap();
+  const full = memoryBackend({ maxBytes: LIMIT });
+  const more = await begin(full);
+  let i = 0;
+  const fill = async (): Promise<void> => {
+    for (;;) await more(i++);
+  };
+  await expect(fill()).rejects.toMatchObject({ code: 'ERR_FANPIPE_STORAGE', isFull: true });
+  await settle();
+  const held = heap() - before;
+  expect(held).toBeLessThan(LIMIT * 1.5);
+  // Nor is so much counted that little fits.
+  expect(held).toBeGreaterThan(LIMIT * 0.3);
+  expect(await full.stats()).toMatchObject({ bytes: expect.any(Number) });
+  await full.close();
+});
 
 /** That so many rounds leave at most so many bytes behind, each. */
 async function leaves(most: number, rounds: number, run: (i: number) => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ import type {
   CursorResult,
   StreamConfig,
 } from '../../../packages/server/src/backends/backend.ts';
+import { APPEND_COST, STREAM_COST } from '../../../packages/server/src/backends/memory/memory-storage.ts';
 import type { ServerErrorCode } from '../../../packages/server/src/errors.ts';
 import { type FakeClock, settle } from '../../support/fake-clock.ts';
 
@@ -41,6 +42,17 @@ export const textOf = (chunks: readonly Uint8Array[]): string => Buffer.concat([
 export function shown(result: CursorResult): string {
   if (result.end === undefined) return textOf(result.chunks);
   return result.end.kind === 'closed' ? '<closed>' : `<failed: ${result.end.reason}>`;
+}
+
+/** What a limit of memory must be to hold these streams, and so many appends and bytes. */
+export function memoryFor(
+  names: readonly string[],
+  appends: number,
+  bytes: number,
+  contentType = 'text/plain',
+): number {
+  const streams = names.reduce((sum, { length }) => sum + STREAM_COST + length + contentType.length, 0);
+  return streams + appends * APPEND_COST + bytes;
 }
 
 /** A new stream. */

@@ -225,6 +225,16 @@ describe('forks', () => {
 });
 
 describe('limits', () => {
+  test('of streams, without one being set: what keeps a client from taking all memory', async () => {
+    let streams = 249_999;
+    const { stats: _, ...rest } = wrapBackend(backend, hooks);
+    const hub = new Hub({ ...rest, stats: async () => ({ streams, bytes: 0 }) }, { clock });
+    expect(await hub.create('s')).toMatchObject({ isNew: true });
+    streams++;
+    await expect(hub.create('t')).rejects.toMatchObject({ kind: 'streams', limit: 250_000, message: /maxStreams/ });
+    expect(await hub.create('s')).toMatchObject({ isNew: false });
+  });
+
   test('of streams, exact however many are created at once; what is there may be created again', async () => {
     const hub = hubOf({ maxStreams: 3 });
     await hub.create('s0');

@@ -4,7 +4,10 @@ import { InvalidArgumentError } from '../errors.ts';
 
 /** What a hub is made with. Every limit is a whole number, or Infinity. */
 export interface HubOptions {
-  /** Streams in all; more are refused. Default unlimited. */
+  /**
+   * Streams in all; more are refused. Default 250,000: the backends of this package keep 1 to 2 KB of memory for each, also of what lies
+   * on disk, so that is half a gigabyte.
+   */
   readonly maxStreams?: number | undefined;
   /** Bytes that one stream retains; appends beyond are refused. Default unlimited. */
   readonly maxStreamBytes?: number | undefined;
@@ -72,7 +75,7 @@ export interface HubLimits {
 /** @throws InvalidArgumentError */
 export function checkLimits(options: HubOptions): HubLimits {
   return {
-    maxStreams: limit('maxStreams', options.maxStreams, Number.POSITIVE_INFINITY),
+    maxStreams: limit('maxStreams', options.maxStreams, 250_000),
     maxStreamBytes: limit('maxStreamBytes', options.maxStreamBytes, Number.POSITIVE_INFINITY),
     maxTotalBytes: limit('maxTotalBytes', options.maxTotalBytes, Number.POSITIVE_INFINITY),
     maxReaders: limit('maxReaders', options.maxReaders, Number.POSITIVE_INFINITY),

@@ -145,7 +145,11 @@ export class Quota {
       const unsure = this.#created - before;
       if (streams + this.#creating + unsure < maxStreams) break;
       if (streams >= maxStreams) {
-        throw new LimitExceededError('streams', maxStreams, `There are ${streams} streams: the limit is ${maxStreams}`);
+        throw new LimitExceededError(
+          'streams',
+          maxStreams,
+          `There are ${streams} streams, and maxStreams is ${maxStreams}`,
+        );
       }
       // So may those that are being created. When one has come to be, or has not, the backend says.
       if (unsure === 0) await new Promise<void>((resolve) => this.#createWatchers.push(resolve));

@@ -4,8 +4,8 @@ import { MemoryStorage } from './memory-storage.ts';
 export interface MemoryBackendOptions extends LocalBackendOptions {
   /**
    * Bytes of all streams together, those too that only forks need. An append or a creation that does not fit rejects with a `StorageError`
-   * whose `isFull` is set, and nothing of it is taken; it fits when something was deleted, has expired or was let go. Names, facts and what
-   * a stream costs beside its bytes do not count. Default 1 GiB.
+   * whose `isFull` is set, and nothing of it is taken; it fits when something was deleted, has expired or was let go. What streams,
+   * appends and facts cost beside their bytes counts, so that it is about the memory that they take. An end always fits. Default 1 GiB.
    */
   readonly maxBytes?: number;
 }

@@ -49,6 +49,11 @@ export class SlabLog {
     return this.#tail - this.#head + coveredBetween(this.#held, this.#start, this.#head);
   }
 
+  /** How many appends of which the beginning is kept. */
+  get appends(): number {
+    return this.#lastBorder - this.#firstBorder;
+  }
+
   get tail(): number {
     return this.#tail;
   }
@@ -97,9 +102,8 @@ export class SlabLog {
     return head;
   }
 
-  /** Forgets what is below `head` and in none of the intervals. Says how many bytes that were. */
-  trim(head: number, held: readonly Interval[] = []): number {
-    const before = this.bytes;
+  /** Forgets what is below `head` and in none of the intervals. */
+  trim(head: number, held: readonly Interval[] = []): void {
     this.#head = head;
     this.#held = held;
     const isKept = ({ start, size }: Block): boolean =>
@@ -110,7 +114,6 @@ export class SlabLog {
     if (held.length > 0) this.#blocks = this.#blocks.filter(isKept);
     this.#trimBorders();
     this.#trimTimes();
-    return before - this.bytes;
   }
 
   /** The clock was put back: what seems to be of the future is of now, so that it does not stay until then. */
