@@ -368,17 +368,17 @@ describe('clients that take their time', () => {
     }, 50);
     cleanUp(() => clearInterval(trickle));
     void closed.then(() => (isClosed = true));
-    let slowest = 0;
     const honest = await RawClient.open(serving.port);
+    let served = 0;
     while (!isClosed) {
-      const began = performance.now();
       honest.text = '';
       honest.get('/');
       await honest.until('fine');
-      slowest = Math.max(slowest, performance.now() - began);
+      served++;
     }
     clearInterval(trickle);
-    expect(slowest).toBeLessThan(300);
+    // One that waited for the others would be the last.
+    expect(served).toBeGreaterThan(10);
     await eventually(() => serving.connections === 1);
   });
 
