@@ -63,6 +63,7 @@ describe('create', () => {
     const put = (headers: Record<string, string>): Promise<number> =>
       rig.call('PUT a/b', { headers }).then(({ status }) => status);
     expect(await put({ 'content-type': 'TEXT/plain', 'stream-ttl': '60' })).toBe(200);
+    expect(await put({ 'content-type': 'text/plain;charset=UTF-8', 'stream-ttl': '60' })).toBe(200);
     expect(await put({ 'content-type': 'text/html', 'stream-ttl': '60' })).toBe(409);
     expect(await put({ 'content-type': 'text/plain' })).toBe(409);
     expect(await put({ 'content-type': 'text/plain', 'stream-ttl': '60', 'stream-closed': 'true' })).toBe(409);
@@ -390,6 +391,8 @@ describe('fork', () => {
     await rig.append('a', 'two');
     const forked = await rig.call('PUT b', fork('a', { 'stream-fork-offset': first }));
     expect([forked.status, forked.next, forked.header('content-type')]).toEqual([201, first, 'text/plain']);
+    expect((await rig.call('PUT c', fork('a', { 'content-type': 'text/plain; charset=utf-8' }))).status).toBe(201);
+    expect((await rig.call('PUT d', fork('a', { 'content-type': 'text/html' }))).status).toBe(409);
     const appended = await rig.append('b', 'more');
     expect(appended.next).toBe(tokenAt(2, 8));
     const read = await rig.call('GET b');

@@ -1,14 +1,9 @@
 /** What a stream is created with, and when one that is there is the same. */
 import { describe, expect, test } from 'vitest';
 import type { StreamConfig, StreamEnd, StreamState } from '../../../packages/server/src/backends/backend.ts';
+import { isSameType } from '../../../packages/server/src/hub/content-type.ts';
 import type { NewStreamConfig, NewStreamOptions } from '../../../packages/server/src/hub/hub-options.ts';
-import {
-  checkConfig,
-  difference,
-  forkConfig,
-  isSameType,
-  plainConfig,
-} from '../../../packages/server/src/hub/stream-config.ts';
+import { checkConfig, difference, forkConfig, plainConfig } from '../../../packages/server/src/hub/stream-config.ts';
 
 function state(config: Partial<StreamConfig> = {}, end?: StreamEnd): StreamState {
   const contentType = config.contentType ?? 'application/octet-stream';
@@ -28,9 +23,17 @@ test.each([
   ['text/plain', 'TEXT/Plain', true],
   ['text/plain;charset=utf-8', 'text/plain; charset=UTF-8', true],
   ['text/plain ; charset=utf-8', 'text/plain;charset=utf-8', true],
-  ['text/plain', 'text/plain;charset=utf-8', false],
+  ['text/plain; charset="utf-8"', 'text/plain;charset=UTF-8', true],
+  ['text/plain', 'text/plain;charset=utf-8', true],
+  ['text/plain; format=flowed', 'text/plain; charset=utf-8', true],
+  ['text/plain; charset=latin1', 'text/plain; charset=utf-8', false],
+  ['text/plain; a="x; charset=b"; charset=a', 'text/plain; charset=a', true],
+  ['text/plain; a="x; charset=b"; charset=a', 'text/plain; charset=b', false],
   ['text/plain', 'text/html', false],
-])('types %j and %j: the same is %s', (one, other, same) => expect(isSameType(one, other)).toBe(same));
+  ['application/json', 'application/jsonp', false],
+])('types %j and %j: the same is %s, both ways', (one, other, same) => {
+  expect([isSameType(one, other), isSameType(other, one)]).toEqual([same, same]);
+});
 
 test('a type that is not named is bytes', () => {
   expect(plainConfig({ ttl: 5 })).toEqual({ contentType: 'application/octet-stream', ttl: 5 });

@@ -1,6 +1,12 @@
 import type { StreamEnd } from '../backends/backend.ts';
-import type { AppendChain, AppendOutcome, HubAppendOptions, LiveStream } from '../hub/index.ts';
-import { isJson, mayAppend, parseContentType } from './content-type.ts';
+import {
+  type AppendChain,
+  type AppendOutcome,
+  type HubAppendOptions,
+  isSameType,
+  type LiveStream,
+} from '../hub/index.ts';
+import { isJson, parseContentType } from './content-type.ts';
 import type { HttpContext } from './http-options.ts';
 import type { HttpRequest } from './http-request.ts';
 import { toJsonLines } from './json-messages.ts';
@@ -106,7 +112,7 @@ function requireType(stream: LiveStream, request: HttpRequest): Promise<void> | 
   const header = request.header('content-type');
   if (header === undefined) throw badRequest('Content-Type is missing');
   const { contentType } = stream.config;
-  if (header === contentType || mayAppend(parseContentType(header), contentType)) return undefined;
+  if (header === contentType || isSameType(parseContentType(header), contentType)) return undefined;
   return refuseType(stream);
 }
 

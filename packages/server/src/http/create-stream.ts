@@ -24,7 +24,7 @@ export async function createStream(context: HttpContext, request: HttpRequest, n
 async function create(context: HttpContext, request: HttpRequest, name: string): Promise<Created> {
   const { hub } = context;
   const type = request.header('content-type');
-  const given = type === undefined ? undefined : parseContentType(type).text;
+  const given = type === undefined ? undefined : parseContentType(type);
   const expiry = parseExpiry(request);
   const wanted = parseFork(request, context.prefix);
   if (wanted !== undefined) await requireAllowed(context.rules, request, 'read', wanted.source);

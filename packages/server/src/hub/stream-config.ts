@@ -1,5 +1,6 @@
 import type { StreamConfig, StreamEnd, StreamState } from '../backends/backend.ts';
 import { ForkSourceError, InvalidArgumentError } from '../errors.ts';
+import { isSameType } from './content-type.ts';
 import type { NewStreamConfig, NewStreamOptions } from './hub-options.ts';
 
 const DEFAULT_TYPE = 'application/octet-stream';
@@ -96,18 +97,6 @@ function hasExpiry({ ttl, expiresAt }: NewStreamConfig): boolean {
 
 function isSameEnd(one: StreamEnd | undefined, other: StreamEnd | undefined): boolean {
   return one?.kind === other?.kind;
-}
-
-/** Whether two MIME types are the same, whatever their case and the space around their parameters. */
-export function isSameType(one: string, other: string): boolean {
-  return one === other || plainType(one) === plainType(other);
-}
-
-function plainType(type: string): string {
-  return type
-    .split(';')
-    .map((part) => part.trim().toLowerCase())
-    .join(';');
 }
 
 function milliseconds(ttl: number | undefined): string {
