@@ -39,7 +39,7 @@ if (flags.help) {
   process.exit(0);
 }
 if (flags.ours === undefined && !existsSync(join(here, '../packages/fanpipe/dist/remote/index.js'))) {
-  process.stderr.write('packages/fanpipe/dist/remote/index.js is missing: run npm run build, or give --ours PATH.\n');
+  process.stderr.write('packages/fanpipe/dist/remote/index.js is missing: run npm run setup, or give --ours PATH.\n');
   process.exit(1);
 }
 

@@ -131,7 +131,7 @@ const nodeFlags = list(flags['node-flags'], flags.quick ? ['--no-concurrent-reco
 const rounds = Number(flags.rounds ?? defaults.rounds);
 
 if (flags.ours === undefined && !existsSync(join(here, '../packages/fanpipe/dist/index.js'))) {
-  process.stderr.write('packages/fanpipe/dist/index.js is missing: run npm run build, or give --ours PATH.\n');
+  process.stderr.write('packages/fanpipe/dist/index.js is missing: run npm run setup, or give --ours PATH.\n');
   process.exit(1);
 }
 

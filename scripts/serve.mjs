@@ -18,6 +18,9 @@ if (setup.status !== 0) process.exit(1);
 
 const cli = pathToFileURL(join(root, 'packages', 'server', 'dist', 'cli', 'main.js'));
 const { main } = await import(cli);
+// npm runs scripts in the folder of package.json; a folder that is named is one of where the user stands.
+if (process.env.npm_lifecycle_event === 'serve' && process.env.INIT_CWD !== undefined)
+  process.chdir(process.env.INIT_CWD);
 process.exitCode = await main(process.argv.slice(2));
 // Nothing is left that should keep the process: what a client or a store still holds is none of it.
 process.exit();

@@ -7,7 +7,7 @@ import express, { type NextFunction, type Request, type Response, Router } from 
 
 export interface App {
   readonly url: string;
-  /** Ends it: replies under way come to their end, live ones say where to go on. */
+  /** Ends it: replies under way come to their end, live ones are broken off or say where to go on. */
   close(): Promise<void>;
 }
 

@@ -14,6 +14,8 @@ export type {
   CorsOptions,
   Decision,
   HttpRequest,
+  Latency,
+  Metrics,
   Reply,
   ReplySink,
   Retention,

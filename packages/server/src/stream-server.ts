@@ -73,7 +73,10 @@ export class StreamServer {
     return this.hub.stream(name, options);
   }
 
-  /** Shutdown begins: long-polls are answered, live replies end, each saying where to go on. Appends and other reads go on. */
+  /**
+   * Shutdown begins: long-polls are answered, events end after saying where to go on, plain bytes are broken off, so that they do not look
+   * complete. Appends and other reads go on.
+   */
   drain(): void {
     this.#handler.drain();
   }

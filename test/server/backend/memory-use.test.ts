@@ -1,6 +1,6 @@
 /** What is deleted, has expired or is let go of takes no memory, and no more is taken than may be. */
 import { expect, test } from 'vitest';
-import { type LocalBackend, memoryBackend } from '../../../packages/server/src/backends/index.ts';
+import { type Backend, memoryBackend } from '../../../packages/server/src/backends/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { append, bytes, created, EPOCH, forked } from './rig.ts';
 
@@ -27,7 +27,7 @@ async function comesBack(before: number, more: number): Promise<void> {
 const LIMIT = 8 * 1024 * 1024;
 
 /** What clients can make many of, each without many bytes. */
-const FILLINGS: Record<string, (full: LocalBackend) => Promise<(i: number) => Promise<unknown>>> = {
+const FILLINGS: Record<string, (full: Backend) => Promise<(i: number) => Promise<unknown>>> = {
   'empty streams': async (full) => (i) => full.create(`s${i}`, { contentType: 'text/plain' }),
   'empty streams with long names': async (full) => (i) => full.create(`${i}`.padEnd(500, 'n'), { contentType: 'a/b' }),
   'streams of a byte': async (full) => (i) => full.create(`s${i}`, { contentType: 'a/b' }, { chunks: [bytes('x')] }),

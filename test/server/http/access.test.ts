@@ -1,5 +1,5 @@
 /** Who may do what: tokens, hooks, pages of other origins, and what every reply has. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type BearerToken, StreamNotFoundError, StreamServer } from '../../../packages/server/src/index.ts';
 import { Call, HttpRig, tokenAt } from './http-rig.ts';
 
@@ -161,6 +161,18 @@ describe('authorize', () => {
     const rig = new HttpRig({ authorize: fails, onError: fails });
     expect((await rig.call('GET a')).status).toBe(500);
     await expect(rig.server.handle(new Call('GET a'))).resolves.toMatchObject({ status: 500 });
+  });
+
+  test('a fault that nobody asked to be told of is printed', async () => {
+    const fault = new Error('no');
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
+    onTestFinished(() => printed.mockRestore());
+    const fails = (): never => {
+      throw fault;
+    };
+    const rig = new HttpRig({ authorize: fails, onError: undefined });
+    expect((await rig.call('GET a')).status).toBe(500);
+    expect(printed.mock.calls).toEqual([[expect.objectContaining({ cause: fault })]]);
   });
 
   test('only true is a yes', async () => {

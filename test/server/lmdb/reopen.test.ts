@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Backend, BackendStream } from '../../../packages/server/src/backends/backend.ts';
+import type { LocalBackend } from '../../../packages/server/src/backends/index.ts';
 import type { LmdbStorage } from '../../../packages/server/src/backends/lmdb/lmdb-storage.ts';
-import type { LocalBackend } from '../../../packages/server/src/backends/local/local-backend.ts';
 import { StreamSoftDeletedError } from '../../../packages/server/src/errors.ts';
 import { contents, created, forked, listed, opened, refused, until, writing } from '../backend/rig.ts';
 import { makeScratch } from './scratch.ts';
@@ -127,8 +127,8 @@ test('what expired while it was closed is gone, and what a source held back with
 });
 
 /** How many values the store has. */
-function values(backend: LocalBackend): number {
-  return (backend.storage as LmdbStorage).store.appends.table.getCount({});
+function values(backend: Backend): number {
+  return ((backend as LocalBackend).storage as LmdbStorage).store.appends.table.getCount({});
 }
 
 test('what a process could not remove before it was killed, the next one does', async () => {

@@ -2,8 +2,8 @@
 
 import { statfsSync } from 'node:fs';
 import type { BackendWriter, StreamConfig } from '../../../packages/server/src/backends/backend.ts';
+import type { Backend } from '../../../packages/server/src/backends/index.ts';
 import { type LmdbBackendOptions, lmdbBackend } from '../../../packages/server/src/backends/lmdb/index.ts';
-import type { LocalBackend } from '../../../packages/server/src/backends/local/local-backend.ts';
 import { appendOf, LOADED, loadedName } from './load.ts';
 
 export interface StoreRequest {
@@ -22,10 +22,10 @@ export type StoreReply =
   | { readonly id: number; readonly value?: unknown; readonly error?: StoreFailure }
   | { readonly acknowledged: readonly [stream: number, append: number] };
 
-let backend: LocalBackend | undefined;
+let backend: Backend | undefined;
 const writers = new Map<string, BackendWriter>();
 
-function open(): LocalBackend {
+function open(): Backend {
   if (backend === undefined) throw new Error('The store is not open');
   return backend;
 }

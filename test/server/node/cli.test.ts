@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,9 +20,9 @@ class Command {
   stderr = '';
   readonly exited: Promise<[code: number | null, signal: string | null]>;
 
-  constructor(command: string, args: string[]) {
+  constructor(command: string, args: string[], cwd: string = root) {
     // The last one is for what a test has it tell besides.
-    this.child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+    this.child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     this.child.stdout?.on('data', (text) => (this.stdout += String(text)));
     this.child.stderr?.on('data', (text) => (this.stderr += String(text)));
     // All it has said is there by then.
@@ -69,8 +69,11 @@ describe('the command', () => {
     expect(command.stderr).toBe('');
   });
 
-  test('from a clone, through npm, SIGTERM ends it just as well', async () => {
-    const command = new Command('npm', ['run', '-s', 'serve', '--', '--port', '0']);
+  test('from a clone, through npm, SIGTERM ends it just as well, and a folder is one of where the user stands', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fanpipe-cli-'));
+    cleanUp(() => rmSync(folder, { recursive: true, force: true }));
+    const args = ['--prefix', root, 'run', '-s', 'serve', '--', '--port', '0', '--data', 'streams'];
+    const command = new Command('npm', args, folder);
     const client = await RawClient.open(await command.listening());
     client.send(put);
     await client.until('201 Created');
@@ -80,6 +83,7 @@ describe('the command', () => {
     command.child.kill('SIGTERM');
     expect(await command.exited).toEqual([0, null]);
     expect(repliesIn(client.text)).toMatchObject([{ status: 200, isComplete: true }]);
+    expect(readdirSync(folder)).toEqual(['streams']);
   });
 
   test('a second signal does not wait', async () => {

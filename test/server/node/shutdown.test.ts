@@ -251,6 +251,12 @@ describe('listening', () => {
     await expect(serve({ port, server: { handle: async () => whole(200) } })).rejects.toThrow('port');
   });
 
+  test.each([undefined, null, {}, { handle: 5 }])('%o is no server', async (server) => {
+    await expect(serve({ port: 0, server } as unknown as ServeOptions)).rejects.toThrow(
+      TypeError('server must be a StreamServer, or have its handle(request)'),
+    );
+  });
+
   test.each([
     ['stallTimeout', Number.NaN],
     ['stallTimeout', -1],

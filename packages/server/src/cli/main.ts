@@ -17,13 +17,12 @@ function complain(message: string): void {
 }
 
 async function start({ data, host, port, longPollTimeout }: Arguments): Promise<Serving> {
-  // Who needs no store on disk need not have the package for it.
+  // LMDB is native code: a server in memory starts where it cannot be loaded.
   const backend =
     data === undefined ? memoryBackend() : (await import('../backends/lmdb/index.ts')).lmdbBackend({ path: data });
-  const onError = (error: unknown): void => console.error(error);
-  const server = new StreamServer({ backend: await backend, longPollTimeout, onError });
+  const server = new StreamServer({ backend, longPollTimeout });
   try {
-    return await serve({ server, host, port, onError });
+    return await serve({ server, host, port });
   } catch (error) {
     await server.close();
     throw error;

@@ -1,4 +1,4 @@
-import { OffsetGoneError } from '../errors.ts';
+import { OffsetGoneError, StreamNotFoundError } from '../errors.ts';
 import type { Hub, LiveStream } from '../hub/index.ts';
 import { appendToStream } from './append-stream.ts';
 import { type Action, requireAllowed } from './authorize.ts';
@@ -143,6 +143,6 @@ export class HttpHandler {
 
   async #delete(name: string): Promise<Reply> {
     if (await this.#context.hub.delete(name)) return { status: 204, headers: [], body: undefined };
-    throw new Refusal(404, 'NOT_FOUND', `There is no stream ${JSON.stringify(name)}`);
+    throw new StreamNotFoundError(name);
   }
 }

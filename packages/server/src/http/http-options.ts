@@ -2,6 +2,7 @@ import { type Clock, systemClock } from 'fanpipe';
 import { checkConfig, type Hub } from '../hub/index.ts';
 import { type Authorize, type BearerToken, bearerTokens } from './authorize.ts';
 import { type CorsOptions, checkCors } from './cors.ts';
+import { errorTeller } from './error-teller.ts';
 import { hostFault } from './refusal.ts';
 import { checkPrefix } from './stream-name.ts';
 
@@ -33,7 +34,7 @@ export interface HttpOptions {
   readonly retention?: Retention | ((stream: string) => Retention) | undefined;
   /** Whether shared caches may keep what was read. Default `'public'`, with `authorize` or `tokens` `'private'`. */
   readonly cache?: 'public' | 'private' | undefined;
-  /** Told of errors that are the server's own. Default: nobody. */
+  /** Told of errors that no client has caused: a store that fails, an `authorize` that throws. Default: printed by `console.error`. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Timers. Default those of the runtime. */
   readonly clock?: Clock | undefined;
@@ -85,13 +86,7 @@ export function httpContext(hub: Hub, options: HttpOptions): HttpContext {
     sseLifetime: waitTime('sseLifetime', options.sseLifetime ?? 60_000, 1),
     retention: retentionOf(retention),
     cache,
-    onError: (error) => {
-      try {
-        onError?.(error);
-      } catch {
-        // Nobody is left to tell, and clients are answered all the same.
-      }
-    },
+    onError: errorTeller(onError),
     clock: options.clock ?? systemClock,
     now,
     random,

@@ -6,6 +6,7 @@
 
 export type { Action, Authorize, BearerToken, Decision } from './authorize.ts';
 export type { CorsOptions } from './cors.ts';
+export { errorTeller } from './error-teller.ts';
 export { answer, type FetchOptions } from './fetch-adapter.ts';
 export { Frame } from './frame.ts';
 export { HttpHandler } from './http-handler.ts';

@@ -73,7 +73,7 @@ export class LiveReplies {
     return feed;
   }
 
-  /** Ends all of them; their clients know where to go on. There are no more from now on. */
+  /** Ends all of them: events say where to go on, plain bytes are broken off. There are no more from now on. */
   drain(): void {
     this.#isOver = true;
     for (const reply of [...this.#replies]) reply.drain();

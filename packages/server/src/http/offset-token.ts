@@ -1,7 +1,7 @@
 /**
  * Offsets as clients see them: `GGGGGGGGGGGGGGGG_OOOOOOOOOOOOOOOO`, the generation that wrote the byte before and the number of bytes
- * before, 16 decimal digits each. So tokens sort as positions do, and one of a deleted stream is never taken for one of the
- * stream that has its name now. The start of every stream is all zeros.
+ * before, 16 decimal digits each. So tokens sort as positions do, and one behind a byte of a deleted stream is never taken for one
+ * of the stream that has its name now. The start of every stream is all zeros: nothing was read of whatever stream it was.
  *
  * A fork shows the bytes of its source under the source's own tokens, up to where it left it.
  */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
-import { type HttpRequest, type Reply, waitTime } from '../http/index.ts';
+import { errorTeller, type HttpRequest, type Reply, waitTime } from '../http/index.ts';
 import { Connection } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import { Http1Exchange } from './http1-exchange.ts';
@@ -20,7 +20,10 @@ export interface NodeListenerOptions {
   readonly uploadTimeout?: number;
   /** Told of every reply that is about to be sent. */
   readonly onReply?: (request: HttpRequest, reply: Reply) => void;
-  /** Told what the handler throws; the client gets a 500. Default: prints it to stderr. */
+  /**
+   * Told what fails between the handler and the socket, and what a handler throws, whose client gets a 500. Default: printed by `console.error`.
+   * A `StreamServer` tells its own errors to its own `onError`.
+   */
   readonly onError?: (error: unknown, request?: HttpRequest) => void;
 }
 
@@ -37,18 +40,6 @@ export interface NodeListener {
 }
 
 const ORIGIN = /^https?:\/\/[\w.~[\]:-]+$/i;
-
-/** Tells errors to a host, whose own do no harm. */
-export function errorTeller(onError: NodeListenerOptions['onError']): NonNullable<NodeListenerOptions['onError']> {
-  if (onError === undefined) return (error) => console.error(error);
-  return (error, request) => {
-    try {
-      onError(error, request);
-    } catch {
-      // Nobody is left to tell, and clients are answered all the same.
-    }
-  };
-}
 
 /**
  * Puts a handler on `node:http` or `node:http2`, with nothing between it and the socket: requests are looked at where they lie,

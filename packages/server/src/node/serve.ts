@@ -8,10 +8,18 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ServerClosedError } from '../errors.ts';
-import { type HttpRequest, isOperation, Metrics, operations, type Reply, waitTime } from '../http/index.ts';
+import {
+  errorTeller,
+  type HttpRequest,
+  isOperation,
+  Metrics,
+  operations,
+  type Reply,
+  waitTime,
+} from '../http/index.ts';
 import { Connection } from './connection.ts';
 import { isInUse } from './http2-exchange.ts';
-import { errorTeller, type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
+import { type NodeListener, type NodeListenerOptions, nodeListener } from './node-listener.ts';
 import { rawRefusal, statusOf } from './refusal.ts';
 import { serveLimits, wholeNumber } from './serve-limits.ts';
 import { SocketSet } from './socket-set.ts';
@@ -19,7 +27,7 @@ import { SocketSet } from './socket-set.ts';
 /** What can be served: a `StreamServer`, or anything that answers requests. */
 export interface Servable {
   handle(request: HttpRequest): Promise<Reply>;
-  /** Shutdown begins: requests that wait are answered at once, live replies end after saying where to go on. */
+  /** Shutdown begins: requests that wait are answered at once, events end after saying where to go on, plain bytes are broken off. */
   drain?(): void;
   /** Shutdown ends: all that it holds is freed. Appends under way come to their end first. */
   close?(): Promise<void>;
@@ -64,8 +72,8 @@ export interface Serving {
   readonly connections: number;
   readonly metrics: Metrics;
   /**
-   * Shuts down: takes no more connections, closes idle ones, lets replies under way finish (live ones end and say where to go on), and
-   * after the grace time cuts off what is left. Resolves when all is closed. May be called again; the first grace time counts.
+   * Shuts down: takes no more connections, closes idle ones, lets replies under way finish (events end and say where to go on, live
+   * plain bytes are broken off), and after the grace time cuts off what is left. Resolves when all is closed. May be called again; the first grace time counts.
    */
   close(options?: CloseOptions): Promise<void>;
 }
@@ -102,6 +110,9 @@ class NodeServing implements Serving {
 
   constructor(options: ServeOptions) {
     const { server: servable, port = 4437, host = '127.0.0.1', tls, maxConnections = 0 } = options;
+    if (typeof (servable as Partial<Servable> | undefined)?.handle !== 'function') {
+      throw new TypeError('server must be a StreamServer, or have its handle(request)');
+    }
     const limits = serveLimits(options);
     this.host = host;
     this.#port = wholeNumber('port', port, 0, 65_535);

@@ -1,3 +1,4 @@
+import type { Backend } from '../backend.ts';
 import { LocalBackend, type LocalBackendOptions } from '../local/local-backend.ts';
 import { LmdbStorage } from './lmdb-storage.ts';
 import type { LmdbStorageOptions } from './lmdb-storage-options.ts';
@@ -12,7 +13,7 @@ export interface LmdbBackendOptions extends LmdbStorageOptions, LocalBackendOpti
  * @throws StoreInUseError (says who has it), StorageError (the folder cannot be made or written, what is in it is damaged, of another
  * program or of another version), InvalidArgumentError. Nothing is left open then.
  */
-export function lmdbBackend(options: LmdbBackendOptions): LocalBackend {
+export function lmdbBackend(options: LmdbBackendOptions): Backend {
   const storage = new LmdbStorage(options);
   try {
     return new LocalBackend(storage, options);

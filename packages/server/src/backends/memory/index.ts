@@ -1,3 +1,4 @@
+import type { Backend } from '../backend.ts';
 import { LocalBackend, type LocalBackendOptions } from '../local/local-backend.ts';
 import { MemoryStorage } from './memory-storage.ts';
 
@@ -11,6 +12,6 @@ export interface MemoryBackendOptions extends LocalBackendOptions {
 }
 
 /** Keeps streams in memory: they are gone with the process, or when it is closed. Acknowledges at the level `'memory'`, at once. */
-export function memoryBackend(options: MemoryBackendOptions = {}): LocalBackend {
+export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
   return new LocalBackend(new MemoryStorage(options.maxBytes ?? 2 ** 30), options);
 }
