@@ -1,11 +1,11 @@
 /**
  * The demo: one real file, read once, and five readers of different speed that each get all of it. Then the copy that one of them
- * made goes to a server, in one upload, and 50 clients over HTTP read it while it arrives.
+ * made, up to 48 MiB of it, goes to a server in one upload, and 50 clients over HTTP read it while it arrives.
  *
  *   npm run demo                        the running Node binary
  *   npm run demo -- FILE                a file
  *   npm run demo -- -                   standard input
- *   npm run demo -- --data FOLDER …     the server's streams stay in that folder
+ *   npm run demo -- --data FOLDER …     the server's streams stay in that folder: the first 48 MiB
  *
  * Exit code: 0 if every reader saw the same bytes, 1 if not, 2 for a source that cannot be read, and 128 plus the number
  * of the signal that ended it.
@@ -26,7 +26,7 @@ Reads a file once and gives it to five readers at the same time: SHA-256, gzip, 
 is slow on purpose. Then uploads it to a server while 50 HTTP clients of different speed read it. Checks every digest.
 
 FILE is the running Node binary where none is given; - is standard input.
---data FOLDER  the server keeps its streams there; without it, in a temporary folder that is removed at the end.`;
+--data FOLDER  the server keeps its streams there, up to 48 MiB; without it, in a temporary folder that is removed at the end.`;
 
 /** What else there is, for data that is not a file here. */
 const ELSEWHERE = `For a file behind HTTP, read in parts or over a bad line: RemoteByteStream (fanpipe/remote).

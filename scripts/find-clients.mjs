@@ -29,7 +29,7 @@ function find(name) {
 }
 
 /** `{ NAME: { path } }`, or with `{ reason }` why there is none. */
-export function findClients({ install = false } = {}) {
+function findClients({ install = false } = {}) {
   const look = () => Object.fromEntries(Object.keys(PACKAGES).map((name) => [name, find(name)]));
   const clients = look();
   const missing = Object.values(clients).flatMap((client) => client.package ?? []);

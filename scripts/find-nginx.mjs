@@ -15,7 +15,7 @@ const PATHS = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/bin/nginx
 const PACKAGE = 'nginx-light';
 
 /** `{ path }` of nginx, or `{ reason }` why there is none. */
-export function findNginx({ install = false } = {}) {
+function findNginx({ install = false } = {}) {
   const named = process.env.FANPIPE_NGINX;
   if (named)
     return existsSync(named) ? { path: named } : { reason: `FANPIPE_NGINX names ${named}, which is not there` };

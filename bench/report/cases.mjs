@@ -1,6 +1,6 @@
 /** Outcomes as tables: a row per peer, a column per number of readers, a table per whatever else differs. */
 
-export const sizeName = (size) => (size >= 1024 ? `${size / 1024} KiB` : `${size} B`);
+const sizeName = (size) => (size >= 1024 ? `${size / 1024} KiB` : `${size} B`);
 
 /** Three significant digits or so, for people. */
 export function figure(value) {

@@ -50,6 +50,6 @@ export async function compile(peer, { size, copy, every, yieldBy, warmMs, target
 }
 
 /** A burst: so much is written at once before any reader runs. 1,024 writes of 64 B are 64 KiB. */
-export const BURST = 1024;
+const BURST = 1024;
 
 export const burst = (peer, task) => throughput(peer, { ...task, every: BURST });

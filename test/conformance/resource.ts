@@ -9,7 +9,7 @@ export interface Answer {
 }
 
 /** What a server with ranges answers to a GET. */
-export function answerRange(bytes: Uint8Array<ArrayBuffer>, etag: string, range: string | null): Answer {
+function answerRange(bytes: Uint8Array<ArrayBuffer>, etag: string, range: string | null): Answer {
   const headers: Record<string, string> = { etag, 'accept-ranges': 'bytes', 'cache-control': 'no-store' };
   const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? [];
   const { byteLength } = bytes;

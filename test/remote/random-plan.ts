@@ -42,7 +42,7 @@ const WRONG_RANGE = ['ERR_FANPIPE_WRONG_RANGE'] as const;
 const WRONG_TOTAL = ['ERR_FANPIPE_WRONG_RANGE', 'ERR_FANPIPE_RESOURCE_CHANGED'] as const;
 
 /** All faults that one answer can have. Those of a whole run (another resource, weak validators) are of the plan. */
-export const FAULTS: Readonly<Record<string, Fault>> = {
+const FAULTS: Readonly<Record<string, Fault>> = {
   chunked: { kind: 'harmless', make: (answer) => faults.framed(answer, 'chunked') },
   'until it closes': { kind: 'harmless', make: (answer) => faults.framed(answer, 'close') },
   'total unknown': {

@@ -65,7 +65,7 @@ interface RigReader {
 const NO_LIMIT = 1e9;
 
 /** The byte that a source gives at an offset. */
-export function byteAt(source: number, offset: number): number {
+function byteAt(source: number, offset: number): number {
   return (source * 89 + offset * 7 + (offset >> 8)) & 0xff;
 }
 

@@ -156,7 +156,7 @@ export interface ServerEvent {
 }
 
 /** Reads events as the standard says. */
-export function parseEvents(text: string): ServerEvent[] {
+function parseEvents(text: string): ServerEvent[] {
   const events: ServerEvent[] = [];
   for (const block of text.split('\n\n')) {
     let type = 'message';

@@ -36,8 +36,8 @@ export interface StreamOptions {
 }
 
 /** The mark of a stream that names a policy and no mark. */
-export const DEFAULT_BYTE_MARK: number = 1024 * 1024;
-export const DEFAULT_ITEM_MARK = 1024;
+const DEFAULT_BYTE_MARK: number = 1024 * 1024;
+const DEFAULT_ITEM_MARK = 1024;
 
 /** How a stream is opened beyond what its reader may say. */
 export interface OpenInternals<T> {

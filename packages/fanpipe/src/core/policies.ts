@@ -77,7 +77,7 @@ export class BlockSeat<T> extends BoundedSeat<T> {
 }
 
 /** `disconnect`: the backlog is freed and the reader gets a {@link DisconnectedError} at once. */
-export class DisconnectSeat<T> extends BoundedSeat<T> {
+class DisconnectSeat<T> extends BoundedSeat<T> {
   override exceeded(): void {
     const { currentLag: lag, currentPosition: position } = this;
     // What was waiting is now missed, so that the counters still add up when they freeze.
@@ -178,7 +178,7 @@ export class DropOldestSeat<T> extends BoundedSeat<T> {
  *
  * A pointer into the shared list would pin all that follows, so what is kept becomes a list of its own.
  */
-export class DropNewestSeat<T> extends BoundedSeat<T> {
+class DropNewestSeat<T> extends BoundedSeat<T> {
   #full = false;
   /** Offset after the last byte that is kept. */
   #keptTo = 0;

@@ -30,7 +30,7 @@ export interface BatchSource extends AsyncIterableIterator<Uint8Array[], undefin
 const encoder = new TextEncoder();
 
 /** Whether a value is a transform. Options, which may stand in the same place, are not. */
-export function isTransform(value: unknown): value is Transform {
+function isTransform(value: unknown): value is Transform {
   return (
     typeof value === 'function' || typeof (value as StatefulTransform | null | undefined)?.transform === 'function'
   );

@@ -8,7 +8,7 @@
 import { FanpipeError, named } from '../errors.ts';
 
 /** A URL in a message: where it leads, without credentials and without a query, which may hold a secret. */
-export function describeUrl(url: string): string {
+function describeUrl(url: string): string {
   try {
     const { origin, pathname, search } = new URL(url);
     return `${origin}${pathname}${search === '' ? '' : '?…'}`;
