@@ -297,7 +297,7 @@ export class PlannedServer {
   }
 
   readonly script = (request: Seen): Answer => {
-    const { faults: list, later, ignoresIfRange, reading } = this.#plan;
+    const { faults: list, later, changesSize, ignoresIfRange, reading } = this.#plan;
     const resource = this.#resource;
     const answer = this.#judged(honest(resource, request), request);
     if (request.index >= list.length) {
@@ -311,7 +311,10 @@ export class PlannedServer {
       }
       return answer;
     }
-    const name = list[request.index];
+    const planned = list[request.index];
+    // Of bytes whose size was never told nobody can notice that it has changed, where all else stays as it was.
+    const isUnnoticed = planned === 'total unknown' && later === 'changes' && changesSize;
+    const name = isUnnoticed ? undefined : planned;
     const fault = name === undefined ? undefined : FAULTS[name];
     const scene = {
       random: this.#random,
