@@ -272,6 +272,12 @@ export function randomPlan(random: Random): Plan {
   };
 }
 
+/** Whether an answer gives bytes, and does not say of how many they are. */
+function hidesSize({ status, headers, framing }: Answer): boolean {
+  if (status === 206) return !/\/\d+$/.test(headers['content-range'] ?? '');
+  return status === 200 && framing !== undefined && framing !== 'length';
+}
+
 /** The script of a plan, and what it has served so far. */
 export class PlannedServer {
   /** Names of the faults that were served. */
@@ -311,10 +317,7 @@ export class PlannedServer {
       }
       return answer;
     }
-    const planned = list[request.index];
-    // Of bytes whose size was never told nobody can notice that it has changed, where all else stays as it was.
-    const isUnnoticed = planned === 'total unknown' && later === 'changes' && changesSize;
-    const name = isUnnoticed ? undefined : planned;
+    const name = list[request.index];
     const fault = name === undefined ? undefined : FAULTS[name];
     const scene = {
       random: this.#random,
@@ -325,6 +328,8 @@ export class PlannedServer {
     };
     const wrong = fault?.make(answer, scene);
     if (name === undefined || fault === undefined || wrong === undefined) return answer;
+    // Where nothing but the size is to change, it must be told: nobody can notice it otherwise.
+    if (later === 'changes' && changesSize && hidesSize(wrong)) return answer;
     this.#note(name, fault.codes);
     // To count from the end it would have to be read to, which may be too far.
     if (name === 'total unknown' && reading === 'pieces') this.codes.add('ERR_FANPIPE_NOT_SEEKABLE');
